@@ -1,0 +1,15 @@
+//! bioprune scores sequences by their self-influence under a reference model and selects a coreset.
+//!
+//! ```text
+//! storage -> sequence -> tokenizer -> batching -> model (encoder, head) -> influence -> scores -> selection -> storage
+//! ```
+//!
+//! `pipeline` strings these together into jobs; `cli`, `service` (through `jobs`) and `client` are the ways in.
+//! ARCHITECTURE.md is the map.
+
+pub mod error;
+pub mod influence;
+pub mod pipeline;
+pub mod selection;
+pub mod sequence;
+pub mod storage;

@@ -1,0 +1,277 @@
+//! What can be asked for. One struct for each command serves as its flags, its JSON body and its OpenAPI schema:
+//! a request's fields are the long flags in snake case.
+
+use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
+use crate::selection::{Budget, Strategy};
+use crate::sequence::{InputOptions, Shard};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Which model scores, and with what resources.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ModelOptions {
+    /// Reference model: a registry name (see `bioprune models list`), or a directory or file, local or in object storage
+    #[arg(long, env = "BIOPRUNE_MODEL", default_value = "rna-nano")]
+    pub model: String,
+
+    /// Compute threads; 0 takes what the machine or its cgroup grants
+    #[arg(long, env = "BIOPRUNE_THREADS", default_value_t = 0)]
+    pub threads: usize,
+
+    /// Tokens that are computed together by one thread; bounds memory, never changes a score
+    #[arg(long, env = "BIOPRUNE_MAX_BATCH_TOKENS", default_value_t = 4096)]
+    #[schema(minimum = 1)]
+    pub max_batch_tokens: usize,
+}
+
+/// What is scored: masks, positions and the seed of every random choice.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ObjectiveOptions {
+    /// What is masked, and which positions count
+    #[arg(long, value_enum, default_value = "masked-lm")]
+    pub objective: Objective,
+
+    /// Mask passes of masked-lm, 1 to 7: with all 7 every residue is masked once; fewer are faster and noisier
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=7))]
+    #[schema(minimum = 1, maximum = 7)]
+    pub mask_passes: u8,
+
+    /// Seed of every random choice: masks, curvature sample and draws
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// How the curvature is estimated.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct SampleOptions {
+    /// Records that the curvature is estimated on: a number, a percentage, or `all`
+    #[arg(long, default_value = "5000")]
+    #[schema(value_type = String, example = "5000")]
+    pub sample: Sample,
+
+    /// The form of the curvature
+    #[arg(long = "curvature-form", value_enum, default_value = "diagonal")]
+    pub curvature_form: CurvatureForm,
+}
+
+/// How a score is computed from a gradient and the curvature.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ScoreOptions {
+    /// How the squared gradient is estimated
+    #[arg(long, value_enum, default_value = "debiased")]
+    pub estimator: Estimator,
+
+    /// Added to the curvature: absolute (1e-8) or a multiple of its mean (0.1x)
+    #[arg(long, default_value = "0.1x")]
+    #[schema(value_type = String, example = "0.1x")]
+    pub damping: Damping,
+}
+
+/// Which records are kept.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct StrategyOptions {
+    /// How records are chosen
+    #[arg(long, value_enum, default_value = "coverage")]
+    pub strategy: Strategy,
+
+    /// Number of strata of `coverage`
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub strata: u32,
+
+    /// Share of the highest influence that `coverage` leaves out, in [0, 1)
+    #[arg(long, default_value_t = 0.1, value_parser = parse_share)]
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub exclude_top: f64,
+
+    /// Strata of equal record counts instead of equal score width
+    #[arg(long)]
+    pub equal_count: bool,
+
+    /// For `random-matched`: the selection (folder or selected.tsv) whose length distribution is matched
+    #[arg(long = "match", value_name = "SELECTION")]
+    #[serde(rename = "match")]
+    pub match_selection: Option<String>,
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("allowed is a share from 0 up to, and not including, 1".to_string()),
+    }
+}
+
+/// The whole job: curvature, scores, selection and the coreset.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+pub struct PruneRequest {
+    /// Sequence files, directories, globs or prefixes, local or in object storage
+    #[arg(required = true)]
+    #[schema(min_items = 1)]
+    pub inputs: Vec<String>,
+
+    /// Directory or prefix for the results
+    #[arg(short, long)]
+    pub output: String,
+
+    /// Budget: records (200000), share of records (1%) or residues (50Mres)
+    #[arg(long, short = 'k')]
+    #[schema(value_type = String, example = "10%")]
+    pub keep: Budget,
+
+    /// Fine-tune the reference model for one epoch on the curvature sample first (the paper's assumption 1)
+    #[arg(long)]
+    #[serde(default)]
+    pub adapt: bool,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub objective: ObjectiveOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub sample: SampleOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub score: ScoreOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub strategy: StrategyOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub input: InputOptions,
+}
+
+/// Estimate the curvature on a random sample of the records.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+pub struct CurvatureRequest {
+    /// Sequence files, directories, globs or prefixes, local or in object storage
+    #[arg(required = true)]
+    #[schema(min_items = 1)]
+    pub inputs: Vec<String>,
+
+    /// Curvature file to write (.safetensors)
+    #[arg(short, long)]
+    pub output: String,
+
+    /// Only this part of the records: I/N, counted from 1; `bioprune merge` adds the parts up
+    #[arg(long)]
+    #[schema(value_type = Option<String>, example = "1/8")]
+    #[serde(default)]
+    pub shard: Option<Shard>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub objective: ObjectiveOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub sample: SampleOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub input: InputOptions,
+}
+
+/// Score every record by its self-influence.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+pub struct ScoreRequest {
+    /// Sequence files, directories, globs or prefixes, local or in object storage
+    #[arg(required = true)]
+    #[schema(min_items = 1)]
+    pub inputs: Vec<String>,
+
+    /// Scores file to write (.parquet, .tsv or .tsv.gz)
+    #[arg(short, long)]
+    pub output: String,
+
+    /// Curvature file of `bioprune curvature`; without it the curvature is estimated on --sample records first
+    #[arg(long, conflicts_with_all = ["sample", "curvature_form"])]
+    #[serde(default)]
+    pub curvature: Option<String>,
+
+    /// Only this part of the records: I/N, counted from 1; `bioprune merge` puts the parts together
+    #[arg(long)]
+    #[schema(value_type = Option<String>, example = "1/8")]
+    #[serde(default)]
+    pub shard: Option<Shard>,
+
+    /// Fine-tune the reference model for one epoch on the curvature sample first (the paper's assumption 1)
+    #[arg(long, conflicts_with = "curvature")]
+    #[serde(default)]
+    pub adapt: bool,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub objective: ObjectiveOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub sample: SampleOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub score: ScoreOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub input: InputOptions,
+}
+
+/// Select a coreset of a given budget from scores.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+pub struct SelectRequest {
+    /// Scores files (.parquet, .tsv, .tsv.gz), all of one scoring
+    #[arg(required = true)]
+    #[schema(min_items = 1)]
+    pub scores: Vec<String>,
+
+    /// Directory or prefix for the results
+    #[arg(short, long)]
+    pub output: String,
+
+    /// Budget: records (200000), share of records (1%) or residues (50Mres)
+    #[arg(long, short = 'k')]
+    #[schema(value_type = String, example = "10%")]
+    pub keep: Budget,
+
+    /// Where the sequences are now; without it the sources that the scores name are read
+    #[arg(long, num_args = 1..)]
+    #[serde(default)]
+    pub sequences: Vec<String>,
+
+    /// Seed of the draws; without it the seed of the scores
+    #[arg(long)]
+    #[serde(default)]
+    pub seed: Option<u64>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub strategy: StrategyOptions,
+}
+
+macro_rules! default_from_flags {
+    ($($options:ident),+) => {$(
+        impl Default for $options {
+            /// The defaults of the flags: each has one home.
+            fn default() -> Self {
+                #[derive(clap::Parser)]
+                struct Flags {
+                    #[command(flatten)]
+                    options: $options,
+                }
+                <Flags as clap::Parser>::parse_from([""]).options
+            }
+        }
+    )+};
+}
+pub(crate) use default_from_flags;
+default_from_flags!(ModelOptions, ObjectiveOptions, SampleOptions, ScoreOptions, StrategyOptions);

@@ -1,0 +1,71 @@
+//! What a job reports when it is done: for a person, for `--json`, and as a job's result.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// What was read, and what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Counts {
+    /// Records read
+    pub records: u64,
+    /// Residues of the records read
+    pub residues: u64,
+    /// Records scored
+    pub scored: u64,
+    /// Records scored on their first residues only
+    pub truncated: u64,
+    /// Records left out, by reason: `illegal`, `empty`, `long`
+    pub skipped: BTreeMap<String, u64>,
+    /// Records whose id an earlier neighbour had too
+    pub repeated_ids: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CurvatureSummary {
+    /// URI of the curvature file
+    pub curvature: String,
+    pub model: String,
+    /// Records that the curvature was estimated on
+    pub sampled: u64,
+    /// Mean of F over its entries
+    pub mean: f64,
+    pub counts: Counts,
+    pub seconds: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScoreSummary {
+    /// URI of the scores file
+    pub scores: String,
+    pub model: String,
+    pub counts: Counts,
+    /// Tokens computed while scoring, each mask pass counted
+    pub tokens: u64,
+    /// Tokens computed per second while scoring
+    pub tokens_per_second: f64,
+    pub seconds: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SelectSummary {
+    /// URI of the folder that holds selected.tsv, coreset.fa.gz, manifest.json and report.html
+    pub output: String,
+    /// Records in the pool
+    pub pool: u64,
+    /// Residues in the pool
+    pub pool_residues: u64,
+    /// Records kept
+    pub kept: u64,
+    /// Residues kept
+    pub kept_residues: u64,
+    pub seconds: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PruneSummary {
+    pub curvature: Option<CurvatureSummary>,
+    pub score: ScoreSummary,
+    pub select: SelectSummary,
+    pub seconds: f64,
+}

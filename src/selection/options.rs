@@ -1,0 +1,93 @@
+//! The choices that define a selection: budget and strategy.
+
+use crate::error::{Error, Result};
+use crate::string_serde;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// How much is kept: `200000` records, `1%` of the records, or `50Mres` residues (k, M, G).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Budget {
+    Records(u64),
+    /// A share of the records in (0, 1]; rounded to the nearest record, at least one.
+    Share(f64),
+    Residues(u64),
+}
+
+/// The named strategies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// The highest influence
+    TopK,
+    /// Coverage-Centric Influence: leave out the top share, stratify the rest by influence, smallest stratum first
+    Coverage,
+    /// A control: a uniform draw
+    Random,
+    /// A control: a draw with the length distribution of another selection (--match)
+    RandomMatched,
+}
+
+impl FromStr for Budget {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse_budget(text).ok_or_else(|| {
+            Error::usage(format!(
+                "keep {text:?}: allowed are a number of records (200000), a percentage (1%) or residues (50Mres, 300kres)"
+            ))
+        })
+    }
+}
+
+fn parse_budget(text: &str) -> Option<Budget> {
+    if let Some(percent) = text.strip_suffix('%') {
+        let percent: f64 = percent.parse().ok()?;
+        return (percent > 0.0 && percent <= 100.0).then_some(Budget::Share(percent / 100.0));
+    }
+    let Some(residues) = text.strip_suffix("res") else {
+        return text.parse().ok().filter(|n| *n > 0).map(Budget::Records);
+    };
+    let (number, unit) = match residues.chars().last()? {
+        'k' => (&residues[..residues.len() - 1], 1e3),
+        'M' => (&residues[..residues.len() - 1], 1e6),
+        'G' => (&residues[..residues.len() - 1], 1e9),
+        _ => (residues, 1.0),
+    };
+    let count = number.parse::<f64>().ok()? * unit;
+    (count >= 1.0 && count <= 1e18).then_some(Budget::Residues(count as u64))
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Budget::Records(n) => write!(f, "{n}"),
+            Budget::Share(share) => write!(f, "{}%", share * 100.0),
+            Budget::Residues(n) => write!(f, "{n}res"),
+        }
+    }
+}
+
+string_serde!(Budget);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_read_what_they_print() {
+        for text in ["200000", "1%", "50Mres", "300kres", "77res", "12.5%"] {
+            let budget: Budget = text.parse().unwrap();
+            assert_eq!(budget.to_string().parse::<Budget>().unwrap(), budget);
+        }
+        assert_eq!("50Mres".parse::<Budget>().unwrap(), Budget::Residues(50_000_000));
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_is_allowed() {
+        for text in ["", "0", "-1", "0%", "100.1%", "1.5", "res", "Mres", "-5res", "nanres", "ten"] {
+            assert!(text.parse::<Budget>().unwrap_err().message.contains("allowed"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Sequence inputs.
+
+mod options;
+pub use options::{InputFormat, InputOptions, OnBadRecord, OnLong, Shard};

@@ -1,0 +1,4 @@
+//! Object storage and local files behind one interface.
+
+#[derive(Clone)]
+pub struct Storage;
