@@ -275,3 +275,16 @@ macro_rules! default_from_flags {
 }
 pub(crate) use default_from_flags;
 default_from_flags!(ModelOptions, ObjectiveOptions, SampleOptions, ScoreOptions, StrategyOptions);
+
+/// Put parts together: curvature files add up, scores files are joined in input order.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
+pub struct MergeRequest {
+    /// All parts of one curvature (.safetensors) or of one scoring (.parquet, .tsv, .tsv.gz)
+    #[arg(required = true)]
+    #[schema(min_items = 1)]
+    pub files: Vec<String>,
+
+    /// File to write; byte for byte the one that an unsharded run writes
+    #[arg(short, long)]
+    pub output: String,
+}

@@ -69,3 +69,13 @@ pub struct PruneSummary {
     pub select: SelectSummary,
     pub seconds: f64,
 }
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MergeSummary {
+    /// URI of the merged file
+    pub output: String,
+    /// Files merged
+    pub parts: u64,
+    /// Records in the merged scores, or records that the merged curvature is estimated on
+    pub records: u64,
+}
