@@ -7,6 +7,7 @@
 //! `pipeline` strings these together into jobs; `cli`, `service` (through `jobs`) and `client` are the ways in.
 //! ARCHITECTURE.md is the map.
 
+pub mod batching;
 pub mod error;
 pub mod influence;
 pub mod model;
@@ -14,3 +15,4 @@ pub mod pipeline;
 pub mod selection;
 pub mod sequence;
 pub mod storage;
+pub mod tokenizer;

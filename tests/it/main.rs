@@ -1,1 +1,4 @@
+//! One integration binary: a file for each surface.
 
+mod reference;
+mod invariance;
