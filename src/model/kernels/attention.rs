@@ -1,7 +1,7 @@
 //! Multi-head self-attention of one sequence.
 
-use super::math::softmax;
-use super::matmul::{PackedMatrix, Store, Strided, matmul};
+use super::math::exponentiate;
+use super::matmul::{PANEL, PackedMatrix, Store, Strided, matmul};
 
 /// Queries that are computed together: their scores against all keys stay in cache.
 const QUERY_BLOCK: usize = 24;
@@ -21,7 +21,9 @@ pub struct AttentionScratch {
 pub fn attention(qkv: &[f32], d: usize, heads: usize, out: &mut [f32], scratch: &mut AttentionScratch) {
     let tokens = out.len() / d;
     let head_size = d / heads;
-    scratch.scores.resize(QUERY_BLOCK * tokens, 0.0);
+    // Whole vectors only: the scores of the keys that fill up the last panel are set to -inf.
+    let width = tokens.next_multiple_of(PANEL);
+    scratch.scores.resize(QUERY_BLOCK * width, 0.0);
     for head in 0..heads {
         let query_at = head * head_size;
         let (key_at, value_at) = (d + query_at, 2 * d + query_at);
@@ -30,13 +32,20 @@ pub fn attention(qkv: &[f32], d: usize, heads: usize, out: &mut [f32], scratch: 
         for first in (0..tokens).step_by(QUERY_BLOCK) {
             let rows = QUERY_BLOCK.min(tokens - first);
             let queries = Strided::rows(&qkv[first * 3 * d + query_at..], 3 * d);
-            let scores = &mut scratch.scores[..rows * tokens];
-            matmul(rows, queries, &scratch.keys, scores, tokens, &Store);
-            scores.chunks_exact_mut(tokens).for_each(|row| {
-                softmax(row);
-            });
+            let scores = &mut scratch.scores[..rows * width];
+            matmul(rows, queries, &scratch.keys, scores, width, &Store);
+            let mut sums = [0f32; QUERY_BLOCK];
+            for (row, sum) in scores.chunks_exact_mut(width).zip(&mut sums) {
+                row[tokens..].fill(f32::NEG_INFINITY);
+                (_, *sum) = exponentiate(row);
+            }
             let out = &mut out[first * d + query_at..];
-            matmul(rows, Strided::rows(scores, tokens), &scratch.values, out, d, &Store);
+            matmul(rows, Strided::rows(scores, width), &scratch.values, out, d, &Store);
+            // Dividing the few outputs rather than the many weights.
+            for (row, sum) in out.chunks_mut(d).zip(&sums[..rows]) {
+                let scale = 1.0 / sum;
+                row[..head_size].iter_mut().for_each(|value| *value *= scale);
+            }
         }
     }
 }

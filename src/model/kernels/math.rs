@@ -64,25 +64,31 @@ pub fn gelu_derivative(x: f32) -> f32 {
 
 /// Turns a row of logits into probabilities; returns `log(sum(exp(row)))` of the row as it was.
 pub fn softmax(row: &mut [f32]) -> f32 {
-    let highest = max(row);
-    let mut sums = [0f32; LANES];
-    let mut chunks = row.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        for (value, sum) in chunk.iter_mut().zip(&mut sums) {
-            *value = exp(*value - highest);
-            *sum += *value;
-        }
-    }
-    for (value, sum) in chunks.into_remainder().iter_mut().zip(&mut sums) {
-        *value = exp(*value - highest);
-        *sum += *value;
-    }
-    let sum = fold(sums);
+    let (highest, sum) = exponentiate(row);
     let scale = 1.0 / sum;
     for value in row {
         *value *= scale;
     }
     highest + sum.ln()
+}
+
+/// Replaces each value by `exp(value - highest)`; returns the highest value and the sum of the exponentials.
+#[inline(always)]
+pub(super) fn exponentiate(row: &mut [f32]) -> (f32, f32) {
+    let highest = max(row);
+    let mut sums = [0f32; LANES];
+    let (chunks, tail) = row.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            chunk[lane] = exp(chunk[lane] - highest);
+            sums[lane] += chunk[lane];
+        }
+    }
+    for (value, sum) in tail.iter_mut().zip(&mut sums) {
+        *value = exp(*value - highest);
+        *sum += *value;
+    }
+    (highest, fold(sums))
 }
 
 /// Partial sums of a reduction: each lane adds every eighth element, then the lanes are folded as a tree.
@@ -94,17 +100,32 @@ pub(super) fn fold(sums: [f32; LANES]) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
+/// A sum in the fixed order of lanes.
+#[inline(always)]
+pub(super) fn sum<const N: usize>(inputs: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
+    let mut sums = [0f32; LANES];
+    let chunks = inputs.map(|input| input.as_chunks::<LANES>());
+    for index in 0..chunks[0].0.len() {
+        for lane in 0..LANES {
+            sums[lane] += term(chunks.map(|(chunks, _)| chunks[index][lane]));
+        }
+    }
+    for (lane, sum) in sums.iter_mut().enumerate().take(chunks[0].1.len()) {
+        *sum += term(chunks.map(|(_, tail)| tail[lane]));
+    }
+    fold(sums)
+}
+
 #[inline(always)]
 fn max(row: &[f32]) -> f32 {
     let mut highest = [f32::NEG_INFINITY; LANES];
-    let mut chunks = row.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (value, highest) in chunk.iter().zip(&mut highest) {
-            *highest = if *value > *highest { *value } else { *highest };
+    let (chunks, tail) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            highest[lane] = if chunk[lane] > highest[lane] { chunk[lane] } else { highest[lane] };
         }
     }
-    let tail = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    highest.into_iter().fold(tail, f32::max)
+    highest.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 #[cfg(test)]

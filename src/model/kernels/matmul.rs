@@ -4,7 +4,7 @@
 //! decide which chains run side by side. So a row has the same bits whatever rows are computed with it.
 
 /// Columns of a panel: two AVX2 vectors.
-pub const PANEL: usize = 16;
+pub(super) const PANEL: usize = 16;
 /// Rows of the register tile: 6 x 16 accumulators fill 12 of AVX2's 16 registers.
 const TILE: usize = 6;
 /// Floats of the left-hand side that one pass over all panels works on: stays in a 512 KiB second-level cache.
@@ -188,14 +188,14 @@ impl Tile<'_> {
         let mut sums = [[0f32; PANEL]; ROWS];
         let (row_stride, column_stride) = (self.a.row_stride, self.a.column_stride);
         let base = self.row * row_stride;
-        for (step, b) in self.packed.chunks_exact(PANEL).enumerate() {
+        for (step, b) in self.packed.as_chunks::<PANEL>().0.iter().enumerate() {
             let at = base + step * column_stride;
             for (index, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: `matmul` has checked that the last element, (m - 1, k - 1), lies inside `a.data`,
                 // and this one, (row + index, step), comes no later in either direction.
                 let a = unsafe { *self.a.data.get_unchecked(at + index * row_stride) };
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = a.mul_add(*b, *sum);
+                for column in 0..PANEL {
+                    sums[column] = a.mul_add(b[column], sums[column]);
                 }
             }
         }

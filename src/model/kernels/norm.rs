@@ -1,6 +1,6 @@
 //! LayerNorm over rows, forward and backward.
 
-use super::math::{LANES, fold};
+use super::math::sum;
 
 /// A LayerNorm's weights.
 pub struct LayerNorm {
@@ -42,8 +42,8 @@ pub fn layer_norm_backward(norm: &LayerNorm, input: &[f32], gradient: &mut [f32]
         *gradient *= weight;
     }
     let d = input.len() as f32;
-    let mean_gradient = sum(gradient.iter().copied()) / d;
-    let mean_product = sum(gradient.iter().zip(input).map(|(g, x)| g * ((x - mean) * inverse))) / d;
+    let mean_gradient = sum([gradient], |[g]| g) / d;
+    let mean_product = sum([gradient, input], |[g, x]| g * ((x - mean) * inverse)) / d;
     for (gradient, x) in gradient.iter_mut().zip(input) {
         *gradient = inverse * (*gradient - mean_gradient - (x - mean) * inverse * mean_product);
     }
@@ -53,19 +53,9 @@ pub fn layer_norm_backward(norm: &LayerNorm, input: &[f32], gradient: &mut [f32]
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let d = row.len() as f32;
-    let mean = sum(row.iter().copied()) / d;
-    let variance = sum(row.iter().map(|x| (x - mean) * (x - mean))) / d;
+    let mean = sum([row], |[x]| x) / d;
+    let variance = sum([row], |[x]| (x - mean) * (x - mean)) / d;
     (mean, 1.0 / (variance + epsilon).sqrt())
-}
-
-/// A sum in the fixed order of lanes.
-#[inline(always)]
-fn sum(values: impl ExactSizeIterator<Item = f32>) -> f32 {
-    let mut sums = [0f32; LANES];
-    for (index, value) in values.enumerate() {
-        sums[index % LANES] += value;
-    }
-    fold(sums)
 }
 
 #[cfg(test)]
