@@ -188,7 +188,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_disagreement_names_the_field_and_both_values() {
-        let cases: [(fn(&mut ScoresMetadata), &str, &str); 5] = [
+        type Change = fn(&mut ScoresMetadata);
+        let cases: [(Change, &str, &str); 5] = [
             (|m| m.seed = 1, "seed", "1"),
             (|m| m.model.digest = "x".to_string(), "model.digest", "\"x\""),
             (|m| m.sources[1].etag = None, "sources[1].etag", "null"),
