@@ -12,6 +12,7 @@ pub mod error;
 pub mod influence;
 pub mod model;
 pub mod pipeline;
+pub mod scores;
 pub mod selection;
 pub mod sequence;
 pub mod storage;
