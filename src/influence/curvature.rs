@@ -2,7 +2,7 @@
 
 use super::{CurvatureForm, Damping, Objective, Sample};
 use crate::error::{Error, Result};
-use crate::sequence::Source;
+use crate::sequence::{InputOptions, Shard, Source};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -33,9 +33,11 @@ pub struct CurvatureMetadata {
     pub seed: u64,
     pub form: CurvatureForm,
     pub sample: Sample,
+    /// How the sources were read.
+    pub input: InputOptions,
     pub sources: Vec<Source>,
-    /// Which part this is, `I/N`; `None` for the whole.
-    pub shard: Option<String>,
+    /// Which part this is; `None` for the whole.
+    pub shard: Option<Shard>,
 }
 
 impl CurvatureMetadata {
@@ -89,6 +91,11 @@ impl CurvatureSum {
     pub fn diagonal(&self) -> Vec<f64> {
         let scale = 2f64.powi(-FRACTION_BITS) / self.count.max(1) as f64;
         self.sum.iter().map(|sum| *sum as f64 * scale).collect()
+    }
+
+    /// The mean of F over its entries.
+    pub fn mean(&self) -> f64 {
+        self.diagonal().iter().sum::<f64>() / self.sum.len() as f64
     }
 
     /// `xxh3:` and 32 hexadecimal digits over the sums and the count: where the records came from does not change it.
@@ -220,6 +227,7 @@ mod tests {
             seed: 0,
             form: CurvatureForm::Diagonal,
             sample: Sample::All,
+            input: InputOptions::default(),
             sources: Vec::new(),
             shard: None,
         }
