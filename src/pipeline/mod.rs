@@ -8,7 +8,6 @@ mod request;
 mod summary;
 
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
-pub(crate) use request::default_from_flags;
 pub use request::{
     CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions, ScoreOptions, ScoreRequest,
     SelectRequest, StrategyOptions,

@@ -1,1 +1,4 @@
+//! The integration tests: one binary, a file for each surface.
 
+mod architecture;
+mod cli;

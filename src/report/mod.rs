@@ -1,0 +1,3 @@
+//! What a finished job leaves for its reader.
+
+pub mod quantity;
