@@ -14,6 +14,7 @@ pub mod model;
 mod options;
 pub mod pipeline;
 pub mod report;
+pub mod scores;
 pub mod selection;
 pub mod sequence;
 pub mod storage;

@@ -9,8 +9,8 @@ mod summary;
 
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
 pub use request::{
-    CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions, ScoreOptions, ScoreRequest,
-    SelectRequest, StrategyOptions,
+    CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions,
+    ScoreOptions, ScoreRequest, SelectRequest, StrategyOptions,
 };
 pub use summary::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};
 
