@@ -8,12 +8,17 @@
 //! ARCHITECTURE.md is the map.
 
 pub mod batching;
+pub mod cli;
 pub mod error;
 pub mod influence;
 pub mod model;
+mod options;
 pub mod pipeline;
+pub mod report;
 pub mod scores;
 pub mod selection;
 pub mod sequence;
 pub mod storage;
 pub mod tokenizer;
+
+pub(crate) use options::{default_from_flags, string_serde};

@@ -19,7 +19,6 @@ mod tracker;
 mod workers;
 
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
-pub(crate) use request::default_from_flags;
 pub use request::{
     CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions,
     ScoreOptions, ScoreRequest, SelectRequest, StrategyOptions,

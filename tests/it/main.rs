@@ -1,4 +1,6 @@
-//! One integration binary: a file for each surface.
+//! The integration tests: one binary, a file for each surface.
 
-mod reference;
+mod architecture;
+mod cli;
 mod invariance;
+mod reference;
