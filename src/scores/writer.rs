@@ -149,7 +149,8 @@ pub(super) mod tests {
 
     #[test]
     fn rows_that_must_not_be_are_refused_by_name() {
-        let changes: [(fn(&mut ScoreRow), &str); 4] = [
+        type Change = fn(&mut ScoreRow);
+        let changes: [(Change, &str); 4] = [
             (|row| row.influence = f32::NAN, "influence is NaN"),
             (|row| row.influence = f32::INFINITY, "influence is inf"),
             (|row| row.position = 0, "must grow"),

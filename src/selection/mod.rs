@@ -1,33 +1,33 @@
-//! Selection: budgets and strategies over scores.
+//! Selection: which records of a scored pool are kept, from their scores alone.
+//!
+//! A strategy is a [`Rule`]: five small choices, so that a new strategy is a new combination. [`select`] goes through
+//! the pool a few times and finds, for each stratum, the exact key below which records are kept; then
+//! [`Selection::stream`] goes through it once more and hands over the kept records in input order. Memory depends
+//! neither on the size of the pool nor on that of the selection, but on the number of strata alone.
+//!
+//! Invariants: a selection depends on the influence, the record hashes, the lengths and the order of the pool, and on
+//! nothing else; it holds exactly as many records as its budget asks for, whenever the pool has them; and with one
+//! rule and one seed, the selection of a smaller budget is a subset of the selection of a larger one.
 
+mod allot;
+mod budget;
+mod classify;
+mod distribution;
+mod keys;
+mod lengths;
 mod options;
+mod pool;
+#[cfg(test)]
+mod reference;
+mod rule;
+mod search;
+mod selected;
+#[cfg(test)]
+mod tests;
+
+pub use distribution::{Bar, Distribution, InfluenceHistogram};
+pub use lengths::LengthHistogram;
 pub use options::{Budget, Strategy};
-
-use crate::error::Result;
-
-/// One scored record, as a selection sees it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
-    /// Index of the source that the record is from
-    pub source: u32,
-    /// Where in its source the record is; grows in file order
-    pub position: u64,
-    /// The stable hash of (header, sequence): draws depend on it and on nothing else of the record
-    pub record_hash: u64,
-    /// Length in residues
-    pub residues: u32,
-    /// Self-influence; larger is more influential
-    pub influence: f32,
-}
-
-/// The pool: records in input order, which can be gone through any number of times.
-pub trait Candidates {
-    /// Hands over all records in input order, in slices of any length; the same at every call.
-    fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()>;
-}
-
-impl Candidates for [Candidate] {
-    fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
-        visit(self)
-    }
-}
+pub use pool::{Amount, Candidate, Candidates};
+pub use rule::Rule;
+pub use selected::{Axis, Distributions, Pick, Reason, Selection, Stratum, select};

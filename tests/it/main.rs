@@ -2,3 +2,5 @@
 
 mod architecture;
 mod cli;
+mod invariance;
+mod reference;
