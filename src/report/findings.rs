@@ -47,10 +47,10 @@ pub(super) fn findings(data: &ReportData) -> Vec<String> {
             share(counts.truncated, counts.records)
         ));
     }
-    if exceeds(counts.repeated_ids, MANY_REPEATED) {
+    if let Some(repeated) = manifest.repeated_ids.filter(|repeated| exceeds(*repeated, MANY_REPEATED)) {
         found.push(format!(
             "{} records have the id of an earlier one: match on source and position, not on the id.",
-            grouped(counts.repeated_ids)
+            grouped(repeated)
         ));
     }
     if selection.pool.records > 0 && selection.kept == selection.pool {
