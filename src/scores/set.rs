@@ -64,6 +64,18 @@ impl Scores {
         &self.metadata
     }
 
+    /// What became of the records, summed over the parts: Parquet says it in the footer, TSV after the rows.
+    pub fn counts(&self) -> Result<Counts> {
+        let mut sum = Counts::default();
+        for part in &self.parts {
+            match &part.form {
+                Form::Tsv(file) => sum.add(&file.read(&mut |_| Ok(()))?),
+                Form::Parquet(_, counts) => sum.add(counts),
+            }
+        }
+        Ok(sum)
+    }
+
     /// Hands over all rows in input order; returns the counts, summed over the parts.
     pub fn read(&self, visit: &mut dyn FnMut(&[ScoreRow]) -> Result<()>) -> Result<Counts> {
         let mut check = RowCheck::new(self.metadata.sources.len());
