@@ -1,6 +1,7 @@
 //! What can be asked for. One struct for each command serves as its flags, its JSON body and its OpenAPI schema:
 //! a request's fields are the long flags in snake case.
 
+use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
 use crate::selection::{Budget, Strategy};
 use crate::sequence::{InputOptions, Shard};
@@ -258,22 +259,6 @@ pub struct SelectRequest {
     pub strategy: StrategyOptions,
 }
 
-macro_rules! default_from_flags {
-    ($($options:ident),+) => {$(
-        impl Default for $options {
-            /// The defaults of the flags: each has one home.
-            fn default() -> Self {
-                #[derive(clap::Parser)]
-                struct Flags {
-                    #[command(flatten)]
-                    options: $options,
-                }
-                <Flags as clap::Parser>::parse_from([""]).options
-            }
-        }
-    )+};
-}
-pub(crate) use default_from_flags;
 default_from_flags!(ModelOptions, ObjectiveOptions, SampleOptions, ScoreOptions, StrategyOptions);
 
 /// Put parts together: curvature files add up, scores files are joined in input order.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective};
-use crate::sequence::Shard;
+use crate::sequence::{InputOptions, Shard, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ pub struct ScoresMetadata {
     pub damping: Damping,
     pub seed: u64,
     pub curvature: CurvatureRef,
+    /// How the sources were read
+    pub input: InputOptions,
     /// What was read, in the order that `source` of a row counts in
     pub sources: Vec<Source>,
     /// Which part of the records this is; absent in whole scores
@@ -49,18 +51,6 @@ pub struct CurvatureRef {
     pub mean: f32,
 }
 
-/// One input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    pub uri: String,
-    /// Size in bytes
-    pub size: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<String>,
-    pub format: String,
-    pub compression: String,
-}
-
 /// What was read, and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Counts {
@@ -74,8 +64,6 @@ pub struct Counts {
     pub truncated: u64,
     /// Records left out, by reason: `illegal`, `empty`, `long`
     pub skipped: BTreeMap<String, u64>,
-    /// Records whose id an earlier neighbour had too
-    pub repeated_ids: u64,
 }
 
 impl Counts {
@@ -85,7 +73,6 @@ impl Counts {
         self.residues += other.residues;
         self.scored += other.scored;
         self.truncated += other.truncated;
-        self.repeated_ids += other.repeated_ids;
         for (reason, count) in &other.skipped {
             *self.skipped.entry(reason.clone()).or_default() += count;
         }

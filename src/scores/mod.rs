@@ -18,7 +18,7 @@ mod writer;
 
 pub use fetch::RandomRead;
 pub use merge::merge;
-pub use metadata::{Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoresMetadata, Source};
+pub use metadata::{Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoresMetadata};
 pub use set::{Scores, ScoresFile};
 pub use writer::ScoresWriter;
 

@@ -1,1 +1,6 @@
+//! The integration tests: one binary, a file for each surface.
 
+mod architecture;
+mod cli;
+mod invariance;
+mod reference;
