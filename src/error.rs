@@ -90,7 +90,9 @@ impl Code {
             Code::InputNotFound => row("input_not_found", "An input does not exist", 66, 422, false),
             Code::ModelUnavailable => row("model_unavailable", "The model cannot be used", 69, 422, false),
             Code::StorageFailed => row("storage_failed", "The storage failed", 74, 502, true),
-            Code::SourceChanged => row("source_changed", "A source changed while it was read", 74, 409, false),
+            Code::SourceChanged => {
+                row("source_changed", "A source changed while it was read", 74, 409, false)
+            }
             Code::ServerBusy => row("server_busy", "The service is busy or out of reach", 104, 503, true),
             Code::Interrupted => row("interrupted", "Interrupted", 130, 503, true),
             Code::Canceled => row("canceled", "The job was canceled", 130, 409, false),
@@ -105,7 +107,9 @@ impl Code {
             Code::Forbidden => row("forbidden", "The location is not allowed", 77, 403, false),
             Code::JobNotFound => row("job_not_found", "There is no such job", 66, 404, false),
             Code::ResourceNotFound => row("not_found", "There is no such resource", 66, 404, false),
-            Code::MethodNotAllowed => row("method_not_allowed", "The method is not allowed here", 2, 405, false),
+            Code::MethodNotAllowed => {
+                row("method_not_allowed", "The method is not allowed here", 2, 405, false)
+            }
             Code::JobState => row("job_state", "The job's state does not allow this", 65, 409, false),
             Code::IdempotencyConflict => {
                 row("idempotency_conflict", "The key was used with another body", 65, 422, false)

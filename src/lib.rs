@@ -9,6 +9,7 @@
 
 pub mod error;
 pub mod influence;
+pub mod jobs;
 pub mod model;
 pub mod pipeline;
 pub mod selection;

@@ -6,14 +6,16 @@
 mod context;
 mod request;
 mod summary;
+mod validate;
 
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
 pub(crate) use request::default_from_flags;
 pub use request::{
-    CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions, ScoreOptions, ScoreRequest,
-    SelectRequest, StrategyOptions,
+    CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions,
+    ScoreOptions, ScoreRequest, SelectRequest, StrategyOptions,
 };
 pub use summary::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};
+pub use validate::InvalidField;
 
 use crate::error::{Error, Result};
 

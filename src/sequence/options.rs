@@ -88,7 +88,9 @@ impl FromStr for Shard {
             let shard = Shard { index: index.parse().ok()?, count: count.parse().ok()? };
             (1 <= shard.index && shard.index <= shard.count).then_some(shard)
         };
-        parse().ok_or_else(|| Error::usage(format!("shard {text:?}: allowed is I/N with 1 <= I <= N, as in 3/8")))
+        parse().ok_or_else(|| {
+            Error::usage(format!("shard {text:?}: allowed is I/N with 1 <= I <= N, as in 3/8"))
+        })
     }
 }
 
