@@ -14,4 +14,5 @@ pub mod model;
 pub mod pipeline;
 pub mod selection;
 pub mod sequence;
+pub mod service;
 pub mod storage;

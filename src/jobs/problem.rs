@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use utoipa::ToSchema;
 
 const TYPE_PREFIX: &str = "urn:bioprune:problem:";
@@ -53,6 +54,14 @@ impl Problem {
         self
     }
 }
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
 
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Problem {

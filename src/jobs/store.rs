@@ -6,13 +6,14 @@ use super::problem::Problem;
 use super::queue::IdempotencyKey;
 use super::request::{JobKind, JobRequest};
 use crate::error::{Error, Result};
-use jiff::{SignedDuration, Timestamp};
+use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::str::FromStr;
+use std::time::{Duration, SystemTime};
 
 /// Counts up with each change of [`SCHEMA`].
 const SCHEMA_VERSION: i64 = 1;
@@ -46,7 +47,7 @@ const COLUMNS: &str =
     "id, seq, kind, request, state, created, started, finished, starts, cancel_requested, result, error";
 
 /// How long an idempotency key is remembered: longer than any client repeats a request.
-const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// A job as stored.
 #[derive(Clone, Debug)]
@@ -185,7 +186,7 @@ impl Store {
 
     /// Remembers which job a key led to, and forgets keys that are too old.
     pub fn remember(&self, key: &IdempotencyKey, job: &JobId) -> Result<()> {
-        let oldest = format!("{:.3}", Timestamp::now() - KEY_LIFETIME);
+        let oldest = timestamp(SystemTime::now() - KEY_LIFETIME);
         self.change("DELETE FROM idempotency_keys WHERE created < ?1", [oldest])?;
         self.change(
             "INSERT INTO idempotency_keys (key, body, job, created) VALUES (?1, ?2, ?3, ?4)",
@@ -261,9 +262,13 @@ fn digest(body: &str) -> String {
     hex(&Sha256::digest(body.as_bytes()))
 }
 
-/// RFC 3339, in UTC, of one length, so that the order of texts is the order of times.
 fn now() -> String {
-    format!("{:.3}", Timestamp::now())
+    timestamp(SystemTime::now())
+}
+
+/// RFC 3339, in UTC, of one length, so that the order of texts is the order of times.
+fn timestamp(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn failed(error: rusqlite::Error) -> Error {
