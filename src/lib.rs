@@ -7,12 +7,20 @@
 //! `pipeline` strings these together into jobs; `cli`, `service` (through `jobs`) and `client` are the ways in.
 //! ARCHITECTURE.md is the map.
 
+pub mod batching;
+pub mod cli;
 pub mod error;
 pub mod influence;
 pub mod jobs;
 pub mod model;
+mod options;
 pub mod pipeline;
+pub mod report;
+pub mod scores;
 pub mod selection;
 pub mod sequence;
 pub mod service;
 pub mod storage;
+pub mod tokenizer;
+
+pub(crate) use options::{default_from_flags, string_serde};

@@ -1,6 +1,7 @@
 //! The choices that define a score: objective, estimator, curvature, damping and the curvature sample.
 
 use crate::error::{Error, Result};
+use crate::string_serde;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -108,23 +109,6 @@ impl fmt::Display for Sample {
     }
 }
 
-/// Gives a type with `FromStr` and `Display` its serde form (a string), so that JSON and flags read the same.
-#[macro_export]
-macro_rules! string_serde {
-    ($($type:ty),+) => {$(
-        impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-        impl<'de> serde::Deserialize<'de> for $type {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )+};
-}
 string_serde!(Damping, Sample);
 
 #[cfg(test)]

@@ -1,4 +1,50 @@
-//! Reference models: a registry of names, and one file for each family.
+//! Reference models: a registry of names, one file for each family, and the CPU engine's kernels.
+//!
+//! A model is a tokenizer, an [`Encoder`] and an [`MlmHead`]. The encoder turns packed tokens into hidden states;
+//! the head holds the dense weight by which scores are derived. A new family is one new file that implements
+//! [`Encoder`] and is named in `registry`.
 
+mod head;
+pub mod kernels;
 mod registry;
-pub use registry::{ModelInfo, ModelStatus, list, show};
+pub mod rna_fm;
+mod weights;
+
+pub use head::MlmHead;
+pub use registry::{ModelInfo, ModelStatus, describe, list, load};
+pub use weights::Weights;
+
+use crate::batching::PackedTokens;
+use crate::tokenizer::Tokenizer;
+
+/// The part of a model before the masked-LM head.
+pub trait Encoder: Send + Sync {
+    /// Hidden states `[total_tokens, d]` of packed sequences, as they enter the head, into `workspace.hidden`.
+    ///
+    /// A sequence's states have the same bits whatever is packed beside it.
+    fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace);
+}
+
+/// Memory that an encoder works in, kept by each thread from batch to batch.
+#[derive(Default)]
+pub struct Workspace {
+    /// The residual stream, and at the end the hidden states, `[total_tokens, d]`.
+    pub hidden: Vec<f32>,
+    /// Queries, keys and values, `[total_tokens, 3d]`.
+    qkv: Vec<f32>,
+    /// Attention's output, `[total_tokens, d]`.
+    attended: Vec<f32>,
+    /// Normalized rows of one block.
+    normalized: Vec<f32>,
+    /// Feed-forward activations of one block.
+    expanded: Vec<f32>,
+    attention: kernels::AttentionScratch,
+}
+
+/// A reference model, ready to score on the CPU.
+pub struct Model {
+    pub info: ModelInfo,
+    pub tokenizer: Tokenizer,
+    pub encoder: Box<dyn Encoder>,
+    pub head: MlmHead,
+}

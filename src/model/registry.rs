@@ -1,7 +1,23 @@
-//! The models that have a name.
+//! The models that have a name, and loading by name or by file.
 
+use super::{Model, Weights, rna_fm};
 use crate::error::{Error, Result};
+use crate::storage::{Location, Storage};
 use serde::{Deserialize, Serialize};
+use std::io::copy;
+use std::path::{Path, PathBuf};
+
+/// A model held in the program.
+struct Embedded {
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
+const EMBEDDED: [Embedded; 1] =
+    [Embedded { name: "rna-nano", bytes: include_bytes!("../../models/rna-nano/rna-nano.safetensors") }];
+
+/// Names that a directory's weights may have, in the order they are looked for.
+const FILE_NAMES: [&str; 4] = ["model.safetensors", "weights.safetensors", "model.pth", "model.pt"];
 
 /// Where a model's weights are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -34,13 +50,68 @@ pub struct ModelInfo {
     pub digest: String,
 }
 
-pub fn list() -> Vec<ModelInfo> {
-    Vec::new()
+/// The models held in the program.
+pub fn list() -> Result<Vec<ModelInfo>> {
+    EMBEDDED.iter().map(|model| Ok(model.load()?.info)).collect()
 }
 
-pub fn show(name: &str) -> Result<ModelInfo> {
-    list().into_iter().find(|info| info.name == name).ok_or_else(|| {
-        let known: Vec<_> = list().into_iter().map(|info| info.name).collect();
-        Error::model(format!("model {name:?}: known are {}", known.join(", ")))
+/// What the model of that name, directory or file is.
+pub fn describe(model: &str, storage: &Storage) -> Result<ModelInfo> {
+    Ok(load(model, storage)?.info)
+}
+
+/// Loads a model by its registry name, or from a directory or file, local or in object storage.
+pub fn load(model: &str, storage: &Storage) -> Result<Model> {
+    if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == model) {
+        return embedded.load();
+    }
+    let location: Location = model.parse::<Location>()?;
+    match storage.local_path(&location) {
+        Some(path) => from_file(&weights_file(&path, model)?, model),
+        None => {
+            // The weights are read at random: a remote file is fetched whole first.
+            let folder = tempfile::tempdir().map_err(|error| {
+                Error::storage(format!("no temporary folder for model {model}")).caused_by(error)
+            })?;
+            let path = folder.path().join(location.file_name());
+            let fetch = || {
+                let mut source = storage.open(&storage.stat(&location)?)?;
+                let mut target = std::fs::File::create(&path).map_err(io_error)?;
+                copy(&mut source, &mut target).map_err(io_error)?;
+                Ok(())
+            };
+            fetch().map_err(|error: Error| Error::model(format!("model {model} cannot be fetched")).caused_by(error))?;
+            from_file(&path, model)
+        }
+    }
+}
+
+fn io_error(error: std::io::Error) -> Error {
+    Error::storage("copying to a temporary file failed").caused_by(error)
+}
+
+impl Embedded {
+    fn load(&self) -> Result<Model> {
+        rna_fm::load(self.name, ModelStatus::Embedded, Weights::embedded(self.name, self.bytes)?)
+    }
+}
+
+fn from_file(path: &Path, model: &str) -> Result<Model> {
+    rna_fm::load(model, ModelStatus::File, Weights::open(path, model)?)
+}
+
+/// The file itself, or the weights inside a directory.
+fn weights_file(path: &Path, model: &str) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path.to_path_buf());
+    }
+    let found = FILE_NAMES.iter().map(|name| path.join(name)).find(|candidate| candidate.is_file());
+    found.ok_or_else(|| {
+        let known: Vec<_> = EMBEDDED.iter().map(|embedded| embedded.name).collect();
+        Error::model(format!(
+            "model {model:?} is neither a known name ({}), nor a file, nor a directory with one of {}",
+            known.join(", "),
+            FILE_NAMES.join(", ")
+        ))
     })
 }

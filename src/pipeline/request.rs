@@ -2,6 +2,7 @@
 //! a request's fields are the long flags in snake case.
 
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
+use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
 use crate::selection::{Budget, Strategy};
 use crate::sequence::{InputOptions, Shard};
@@ -267,22 +268,6 @@ pub struct SelectRequest {
     pub strategy: StrategyOptions,
 }
 
-macro_rules! default_from_flags {
-    ($($options:ident),+) => {$(
-        impl Default for $options {
-            /// The defaults of the flags: each has one home.
-            fn default() -> Self {
-                #[derive(clap::Parser)]
-                struct Flags {
-                    #[command(flatten)]
-                    options: $options,
-                }
-                <Flags as clap::Parser>::parse_from([""]).options
-            }
-        }
-    )+};
-}
-pub(crate) use default_from_flags;
 default_from_flags!(ModelOptions, ObjectiveOptions, SampleOptions, ScoreOptions, StrategyOptions);
 
 /// Put parts together: curvature files add up, scores files are joined in input order.

@@ -1,25 +1,8 @@
 //! What a job reports when it is done: for a person, for `--json`, and as a job's result.
 
+pub use crate::scores::Counts;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
-
-/// What was read, and what became of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Counts {
-    /// Records read
-    pub records: u64,
-    /// Residues of the records read
-    pub residues: u64,
-    /// Records scored
-    pub scored: u64,
-    /// Records scored on their first residues only
-    pub truncated: u64,
-    /// Records left out, by reason: `illegal`, `empty`, `long`
-    pub skipped: BTreeMap<String, u64>,
-    /// Records whose id an earlier neighbour had too
-    pub repeated_ids: u64,
-}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CurvatureSummary {
@@ -40,7 +23,7 @@ pub struct ScoreSummary {
     pub scores: String,
     pub model: String,
     pub counts: Counts,
-    /// Tokens computed while scoring, each mask pass counted
+    /// Tokens computed while scoring, each mask pass counted; 0 where an earlier run's scores were used again
     pub tokens: u64,
     /// Tokens computed per second while scoring
     pub tokens_per_second: f64,
@@ -64,6 +47,7 @@ pub struct SelectSummary {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PruneSummary {
+    /// Absent where an earlier run's curvature was used again
     pub curvature: Option<CurvatureSummary>,
     pub score: ScoreSummary,
     pub select: SelectSummary,

@@ -1,4 +1,31 @@
-//! Selection: budgets and strategies over scores.
+//! Selection: which records of a scored pool are kept, from their scores alone.
+//!
+//! A strategy is a [`Rule`]: five small choices, so that a new strategy is a new combination. [`select`] goes through
+//! the pool a few times and finds, for each stratum, the exact key below which records are kept; then
+//! [`Selection::stream`] goes through it once more and hands over the kept records in input order. Memory depends
+//! neither on the size of the pool nor on that of the selection, but on the number of strata alone.
+//!
+//! Invariants: a selection depends on the influence, the record hashes, the lengths and the order of the pool, and on
+//! nothing else; it holds exactly as many records as its budget asks for, whenever the pool has them; and with one
+//! rule and one seed, the selection of a smaller budget is a subset of the selection of a larger one.
 
+mod allot;
+mod budget;
+mod classify;
+mod keys;
+mod lengths;
 mod options;
+mod pool;
+#[cfg(test)]
+mod reference;
+mod rule;
+mod search;
+mod selected;
+#[cfg(test)]
+mod tests;
+
+pub use lengths::LengthHistogram;
 pub use options::{Budget, Strategy};
+pub use pool::{Amount, Candidate, Candidates};
+pub use rule::Rule;
+pub use selected::{Axis, Pick, Reason, Selection, Stratum, select};

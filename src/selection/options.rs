@@ -56,7 +56,7 @@ fn parse_budget(text: &str) -> Option<Budget> {
         _ => (residues, 1.0),
     };
     let count = number.parse::<f64>().ok()? * unit;
-    (count >= 1.0 && count <= 1e18).then_some(Budget::Residues(count as u64))
+    (1.0..=1e18).contains(&count).then_some(Budget::Residues(count as u64))
 }
 
 impl fmt::Display for Budget {

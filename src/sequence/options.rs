@@ -70,7 +70,7 @@ pub struct InputOptions {
     #[arg(long, value_enum, default_value = "truncate")]
     pub on_long: OnLong,
 }
-crate::pipeline::default_from_flags!(InputOptions);
+crate::default_from_flags!(InputOptions);
 
 /// One of `count` parts of a dataset; `index` counts from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

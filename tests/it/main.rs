@@ -1,6 +1,6 @@
-mod tmp {
-    #[test]
-    fn print_it() {
-        std::fs::write("/tmp/openapi.json", bioprune::service::openapi_json()).unwrap();
-    }
-}
+//! The integration tests: one binary, a file for each surface.
+
+mod architecture;
+mod cli;
+mod invariance;
+mod reference;

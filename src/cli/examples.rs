@@ -1,0 +1,103 @@
+//! The examples that `--help` ends with. A test parses each line that starts with `bioprune`.
+
+pub(super) const PROGRAM: &str = "\
+Start here:
+  bioprune prune rna.fa.gz --keep 10% -o out/    a coreset, its scores and a report
+  bioprune help prune                            all options of a command, with examples";
+
+pub(super) const PROGRAM_LONG: &str = "\
+Start here:
+  bioprune prune rna.fa.gz --keep 10% -o out/    a coreset, its scores and a report
+  bioprune help prune                            all options of a command, with examples
+
+Scores:
+  A score is a record's self-influence under the reference model: larger is more influential.
+
+Exit status:
+    0  done
+    2  the options do not make sense
+   65  an input, or what was asked for, is not valid
+   66  an input does not exist
+   69  the model cannot be used
+   70  a fault of bioprune itself
+   74  the storage failed, or a source changed while it was read
+   77  the service refused the token or the location
+  104  the service is busy or out of reach: worth a retry
+  130  interrupted (143 when terminated)
+
+Environment:
+  BIOPRUNE_MODEL, BIOPRUNE_THREADS and others, as --help names them: defaults of flags
+  BIOPRUNE_LOG                  log filter, as in env_logger: debug, bioprune::storage=trace
+  AWS_*, GOOGLE_*, AZURE_*      access to object storage";
+
+pub(super) const PRUNE: &str = "\
+Examples:
+  Keep a tenth of the records:
+    bioprune prune rna.fa.gz --keep 10% -o out/
+
+  Keep 50 million residues, from and to object storage:
+    bioprune prune s3://bucket/rna/ --keep 50Mres -o s3://bucket/coreset/
+
+  A seventh of the time for noisier scores, and the curvature from 2,000 records:
+    bioprune prune a.fa b.fa.gz --keep 20000 -o out/ --mask-passes 1 --sample 2000
+
+  The paper's settings: plain estimator, absolute damping, the highest influence:
+    bioprune prune rna.fa --keep 1% -o out/ --estimator plain --damping 1e-8 --strategy top-k";
+
+pub(super) const CURVATURE: &str = "\
+Examples:
+  Estimate the curvature once, and score many files under it:
+    bioprune curvature rna.fa.gz -o curvature.safetensors
+
+  On a tenth of the records:
+    bioprune curvature rna.fa.gz -o curvature.safetensors --sample 10%
+
+  As one of 8 parts, which `bioprune merge` adds up:
+    bioprune curvature rna.fa.gz -o part3.safetensors --shard 3/8";
+
+pub(super) const SCORE: &str = "\
+Examples:
+  Estimate the curvature on 5,000 records, then score every record:
+    bioprune score rna.fa.gz -o scores.parquet
+
+  Under a curvature that is there already, as text:
+    bioprune score new.fa.gz --curvature curvature.safetensors -o scores.tsv.gz
+
+  As one of 8 parts, which `bioprune merge` puts together:
+    bioprune score rna.fa.gz --curvature curvature.safetensors --shard 3/8 -o part3.parquet";
+
+pub(super) const SELECT: &str = "\
+Examples:
+  Keep a tenth; the sequences are read from where the scores say they were:
+    bioprune select scores.parquet --keep 10% -o coreset/
+
+  The sequences lie elsewhere now:
+    bioprune select scores.parquet --keep 200000 -o coreset/ --sequences rna.fa.gz
+
+  A control: a random set with the length distribution of that coreset:
+    bioprune select scores.parquet --keep 10% -o control/ --strategy random-matched --match coreset/";
+
+pub(super) const MERGE: &str = "\
+Examples:
+  Scores of all shards, in input order:
+    bioprune merge part1.parquet part2.parquet part3.parquet -o scores.parquet
+
+  Curvature of all shards:
+    bioprune merge part1.safetensors part2.safetensors -o curvature.safetensors";
+
+pub(super) const MODELS: &str = "\
+Examples:
+    bioprune models list
+    bioprune models show rna-nano
+    bioprune models list --json | jq -r '.[].name'";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+    bioprune completions bash > ~/.local/share/bash-completion/completions/bioprune
+    bioprune completions zsh > ~/.zfunc/_bioprune
+    bioprune completions fish > ~/.config/fish/completions/bioprune.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+    bioprune man | man -l -
+    bioprune man ~/.local/share/man/man1";

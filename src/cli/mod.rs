@@ -1,0 +1,153 @@
+//! The command line: what can be typed, and the way from there to a job and an exit status.
+//!
+//! Each command is a request struct of `pipeline` with flags around it; `--server` sends the same request to a service
+//! instead of running it here. Results go to stdout, everything else to stderr.
+
+mod console;
+mod examples;
+mod generate;
+mod logging;
+mod models;
+mod progress;
+mod run;
+mod signals;
+mod summary;
+mod table;
+
+use crate::pipeline::{CurvatureRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use console::Console;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub use progress::ProgressStyle;
+
+/// Prunes RNA and protein pretraining sets by self-influence: scores every sequence under a reference model and selects
+/// a coreset of a given budget, with the evidence for it.
+#[derive(Debug, Parser)]
+#[command(name = "bioprune", version, propagate_version = true, after_help = examples::PROGRAM, after_long_help = examples::PROGRAM_LONG)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// What is told, how much of it, and in which form.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Messages")]
+struct OutputOptions {
+    /// Print the summary or the listing as JSON on stdout
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Say more on stderr; twice for what only developers need (BIOPRUNE_LOG takes an env_logger filter instead)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// How progress is shown on stderr
+    #[arg(long, global = true, value_enum, env = "BIOPRUNE_PROGRESS", default_value = "auto")]
+    progress: ProgressStyle,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(after_help = examples::PRUNE)]
+    Prune(PruneRequest),
+    #[command(after_help = examples::CURVATURE)]
+    Curvature(CurvatureRequest),
+    #[command(after_help = examples::SCORE)]
+    Score(ScoreRequest),
+    #[command(after_help = examples::SELECT)]
+    Select(SelectRequest),
+    #[command(after_help = examples::MERGE)]
+    Merge(MergeRequest),
+    /// List the reference models that have a name, or show one
+    #[command(after_help = examples::MODELS, subcommand)]
+    Models(ModelsCommand),
+    /// Print a completion script for a shell
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions {
+        /// Shell to complete in
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write those of all commands into a directory
+    #[command(after_help = examples::MAN)]
+    Man {
+        /// Directory for bioprune.1, bioprune-prune.1 and so on; without it bioprune.1 goes to stdout
+        directory: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelsCommand {
+    /// List the models
+    List,
+    /// Show everything about one model
+    Show {
+        /// Name of a model, as `models list` prints it
+        name: String,
+    },
+}
+
+/// Reads the command line of this process, runs it, and turns the outcome into an exit status.
+pub fn main() -> ExitCode {
+    let cli = match parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(message) => {
+            // help and version are results, on stdout and with status 0; a usage error is neither
+            let status = u8::try_from(message.exit_code()).unwrap_or(2);
+            return if message.print().is_ok() { ExitCode::from(status) } else { ExitCode::FAILURE };
+        }
+    };
+    let console = Console::new(&cli.output);
+    logging::start(&cli.output, console.bars());
+    match run::run(cli.command, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(signals::exit_status(&error))
+        }
+    }
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&definition().try_get_matches_from(arguments)?)
+}
+
+/// The definition that parsing, help, completions and manual pages share.
+fn definition() -> clap::Command {
+    Cli::command().max_term_width(110)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn every_example_in_the_help_texts_parses() {
+        let mut parsed = 0;
+        for command in definition().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines = help.lines().filter_map(|line| line.trim().strip_prefix("bioprune "));
+            for line in lines {
+                let words = line.split(['|', '>']).next().unwrap_or_default().replace('\'', "");
+                let arguments = std::iter::once("bioprune").chain(words.split_whitespace());
+                parse(arguments.map(OsString::from)).unwrap_or_else(|error| panic!("{line}: {error}"));
+                parsed += 1;
+            }
+            assert!(help.contains("bioprune "), "{} teaches no example", command.get_name());
+        }
+        assert!(parsed >= 15, "{parsed}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The numeric kernels of the CPU engine: plain slices in, plain slices out, one thread each.
+//!
+//! Every output element is one fixed chain of operations that depends on its own row alone: sums run in a fixed
+//! order whatever the number of rows, so a row's result has the same bits in any batch and on any number of
+//! threads. Nothing here allocates; callers bring scratch memory.
+
+mod attention;
+mod math;
+mod matmul;
+mod norm;
+
+pub use attention::{AttentionScratch, attention};
+pub use math::{erf, exp, gelu, gelu_derivative, softmax};
+pub use matmul::{AddTo, Bias, BiasGelu, Epilogue, PackedMatrix, Store, Strided, matmul};
+pub use norm::{LayerNorm, layer_norm_backward};

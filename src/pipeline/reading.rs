@@ -1,0 +1,97 @@
+//! Records into examples: the policies for records that cannot be scored as they are, and their counts.
+
+use super::Counts;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::sequence::{Dataset, InputOptions, OnBadRecord, OnLong, Record, Records};
+
+/// A record ready to be scored.
+pub(super) struct Encoded {
+    pub source: u32,
+    pub position: u64,
+    /// The id as text; bytes that are not UTF-8 are shown as U+FFFD.
+    pub id: String,
+    pub hash: u64,
+    pub residues: u32,
+    pub truncated: bool,
+    pub tokens: Vec<u32>,
+}
+
+/// Reads, filters and tokenizes.
+pub(super) struct Reading<'a> {
+    dataset: &'a Dataset,
+    records: Records,
+    model: &'a Model,
+    options: &'a InputOptions,
+    pub counts: Counts,
+}
+
+impl<'a> Reading<'a> {
+    pub fn new(dataset: &'a Dataset, records: Records, model: &'a Model, options: &'a InputOptions) -> Self {
+        Reading { dataset, records, model, options, counts: Counts::default() }
+    }
+
+    /// The next record that `wanted` accepts and no policy leaves out. Only wanted records are counted.
+    pub fn next(&mut self, mut wanted: impl FnMut(&Record) -> bool) -> Result<Option<Encoded>> {
+        loop {
+            let Some(record) = self.records.next().transpose()? else { return Ok(None) };
+            if !wanted(&record) {
+                continue;
+            }
+            if let Some(encoded) = self.encode(&record)? {
+                return Ok(Some(encoded));
+            }
+        }
+    }
+
+    fn encode(&mut self, record: &Record) -> Result<Option<Encoded>> {
+        self.counts.records += 1;
+        let max_tokens = self.model.info.max_tokens as usize;
+        let describe = || record.describe(self.dataset);
+        let tokens = match self.model.tokenizer.encode(record.sequence(), max_tokens) {
+            Ok(tokens) => tokens,
+            Err(_) if self.options.on_illegal == OnBadRecord::Skip => return Ok(self.skip("illegal")),
+            Err(illegal) => return Err(self.model.tokenizer.illegal(&describe(), illegal)),
+        };
+        self.counts.residues += u64::from(tokens.residues);
+        if tokens.residues == 0 {
+            return match self.options.on_empty {
+                OnBadRecord::Skip => Ok(self.skip("empty")),
+                OnBadRecord::Error => Err(Error::bad_input(format!(
+                    "{}: it has no residues (--on-empty skip leaves such records out)",
+                    describe()
+                ))),
+            };
+        }
+        if tokens.truncated {
+            match self.options.on_long {
+                OnLong::Truncate => self.counts.truncated += 1,
+                OnLong::Skip => return Ok(self.skip("long")),
+                OnLong::Error => {
+                    return Err(Error::bad_input(format!(
+                        "{}: it has {} residues; model {} takes at most {} (--on-long truncate or skip)",
+                        describe(),
+                        tokens.residues,
+                        self.model.info.name,
+                        max_tokens - 2
+                    )));
+                }
+            }
+        }
+        self.counts.scored += 1;
+        Ok(Some(Encoded {
+            source: record.source,
+            position: record.position,
+            id: String::from_utf8_lossy(record.id()).into_owned(),
+            hash: record.hash(),
+            residues: tokens.residues,
+            truncated: tokens.truncated,
+            tokens: tokens.ids,
+        }))
+    }
+
+    fn skip(&mut self, reason: &str) -> Option<Encoded> {
+        *self.counts.skipped.entry(reason.to_string()).or_default() += 1;
+        None
+    }
+}

@@ -1,0 +1,69 @@
+//! The curvature sample: a random subset that depends on the seed and the records alone.
+
+use super::{Context, Stage};
+use crate::error::Result;
+use crate::influence::Sample;
+use crate::pipeline::tracker::Tracker;
+use crate::sequence::{Dataset, Record};
+use std::collections::BinaryHeap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Sets this draw apart from every other that is made of the same seed and record hash.
+const DRAW: [u8; 8] = *b"bp-curve";
+
+/// Which records the curvature is estimated on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Draw {
+    All,
+    /// Records whose priority is below.
+    Below(u64),
+    /// Records up to this key, itself included.
+    UpTo(Key),
+}
+
+/// Priority, then place in the input: no two records of a dataset share one.
+type Key = (u64, u32, u64);
+
+impl Draw {
+    /// Draws the sample. A number of records takes one pass over the whole dataset, in all shards alike.
+    pub fn new(sample: Sample, seed: u64, dataset: &Dataset, context: &Context) -> Result<Draw> {
+        match sample {
+            Sample::All => Ok(Draw::All),
+            // A product with 2^64 that reaches it saturates: all records.
+            Sample::Share(share) if share >= 1.0 => Ok(Draw::All),
+            Sample::Share(share) => Ok(Draw::Below((share * 2f64.powi(64)) as u64)),
+            Sample::Records(wanted) => {
+                let mut tracker = Tracker::new(context, Stage::Scan, None);
+                let mut lowest = BinaryHeap::new();
+                for record in dataset.records(None) {
+                    let key = key(&record?, seed);
+                    if (lowest.len() as u64) < wanted {
+                        lowest.push(key);
+                    } else if let Some(mut highest) = lowest.peek_mut()
+                        && key < *highest
+                    {
+                        *highest = key;
+                    }
+                    tracker.advance(1, 0)?;
+                }
+                let all = (lowest.len() as u64) < wanted;
+                Ok(lowest.peek().filter(|_| !all).map_or(Draw::All, |highest| Draw::UpTo(*highest)))
+            }
+        }
+    }
+
+    pub fn holds(&self, record: &Record, seed: u64) -> bool {
+        match self {
+            Draw::All => true,
+            Draw::Below(bound) => key(record, seed).0 < *bound,
+            Draw::UpTo(last) => key(record, seed) <= *last,
+        }
+    }
+}
+
+fn key(record: &Record, seed: u64) -> Key {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&record.hash().to_le_bytes());
+    bytes[8..].copy_from_slice(&DRAW);
+    (xxh3_64_with_seed(&bytes, seed), record.source, record.position)
+}

@@ -1,0 +1,131 @@
+//! The scoring job.
+
+use super::session::Session;
+use super::{Context, Counts, CurvatureSummary, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
+use crate::error::{Error, Result};
+use crate::influence::{Curvature, CurvatureMetadata, CurvatureSum};
+use crate::scores::{CurvatureRef, ModelRef, SCHEMA_VERSION, ScoresFormat, ScoresMetadata, ScoresWriter};
+use crate::sequence::Shard;
+use crate::storage::{Committed, Location};
+use std::time::Instant;
+
+/// Scores every record of the inputs, or of one shard of them.
+pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> {
+    let started = Instant::now();
+    let output: Location = request.output.parse()?;
+    // Before any work: the name must say a format.
+    ScoresFormat::of_name(output.file_name())?;
+    let session = Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
+    let (sum, metadata) = match &request.curvature {
+        Some(file) => curvature::read_for(&file.parse()?, &session)?,
+        None => {
+            // All shards must score with one curvature: it is estimated over all records.
+            let (sum, _) = session.estimate(request.sample.sample, None)?;
+            let form = request.sample.curvature_form;
+            let metadata = session.curvature_metadata(form, request.sample.sample, None);
+            (sum, metadata)
+        }
+    };
+    let scored = write(&session, &sum, &metadata, &request.score, request.shard, &output)?;
+    Ok(scored.summary(&session, &output, started))
+}
+
+/// What [`write`] did.
+pub(super) struct Scored {
+    pub counts: Counts,
+    pub committed: Committed,
+    tokens: u64,
+    scoring_seconds: f64,
+}
+
+impl Scored {
+    pub fn summary(&self, session: &Session, output: &Location, started: Instant) -> ScoreSummary {
+        ScoreSummary {
+            scores: output.to_string(),
+            model: session.model.info.name.clone(),
+            counts: self.counts.clone(),
+            tokens: self.tokens,
+            tokens_per_second: self.tokens as f64 / self.scoring_seconds.max(1e-9),
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+/// Scores with a curvature and writes the scores file.
+pub(super) fn write(
+    session: &Session,
+    sum: &CurvatureSum,
+    curvature: &CurvatureMetadata,
+    options: &ScoreOptions,
+    shard: Option<Shard>,
+    output: &Location,
+) -> Result<Scored> {
+    let metadata = metadata(session, sum, curvature, options, shard);
+    let curvature = Curvature::new(sum, curvature.form, options.damping)?;
+    let sink = session.context.storage.create(output)?;
+    let mut writer = ScoresWriter::create(sink, ScoresFormat::of_name(output.file_name())?, metadata)?;
+    let (counts, tokens, scoring_seconds) =
+        session.score(&curvature, options.estimator, shard, None, |rows| writer.write(rows))?;
+    if counts.records == 0 && shard.is_none() {
+        return Err(Error::bad_input("the inputs hold no record"));
+    }
+    let committed = writer.finish(&counts)?.commit()?;
+    Ok(Scored { counts, committed, tokens, scoring_seconds })
+}
+
+/// What a scores file says of itself.
+pub(super) fn metadata(
+    session: &Session,
+    sum: &CurvatureSum,
+    curvature: &CurvatureMetadata,
+    options: &ScoreOptions,
+    shard: Option<Shard>,
+) -> ScoresMetadata {
+    let model = session.model_reference();
+    ScoresMetadata {
+        schema_version: SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_string(),
+        model: ModelRef { name: model.name, digest: model.digest },
+        objective: session.task.objective,
+        mask_passes: session.task.mask_passes,
+        estimator: options.estimator,
+        damping: options.damping,
+        seed: session.task.seed,
+        curvature: CurvatureRef {
+            form: curvature.form,
+            digest: sum.digest(),
+            records: sum.count,
+            mean: sum.mean() as f32,
+        },
+        input: curvature.input.clone(),
+        sources: session.dataset.sources().to_vec(),
+        shard,
+    }
+}
+
+impl ScoreSummary {
+    /// Of a scores file that was there already.
+    pub(super) fn reused(location: &Location, session: &Session, counts: Counts) -> Self {
+        ScoreSummary {
+            scores: location.to_string(),
+            model: session.model.info.name.clone(),
+            counts,
+            tokens: 0,
+            tokens_per_second: 0.0,
+            seconds: 0.0,
+        }
+    }
+}
+
+impl CurvatureSummary {
+    pub(super) fn of(sum: &CurvatureSum, counts: Counts, session: &Session, output: &Location, seconds: f64) -> Self {
+        CurvatureSummary {
+            curvature: output.to_string(),
+            model: session.model.info.name.clone(),
+            sampled: sum.count,
+            mean: sum.mean(),
+            counts,
+            seconds,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What curvature and scoring share: a model, a dataset, and records going through the workers in batches.
+
+use super::reading::{Encoded, Reading};
+use super::sample::Draw;
+use super::tracker::Tracker;
+use super::workers::{Worker, in_order};
+use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
+use crate::batching::Example;
+use crate::error::{Error, Result};
+use crate::influence::{
+    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference, Sample, Scorer,
+    Task, accumulate,
+};
+use crate::model::{self, Model};
+use crate::scores::ScoreRow;
+use crate::sequence::{Dataset, InputOptions, Shard};
+use std::thread::available_parallelism;
+
+/// A model and a dataset, opened for one job.
+pub(super) struct Session<'a> {
+    pub context: &'a Context,
+    pub model: Model,
+    pub dataset: Dataset,
+    pub task: Task,
+    pub threads: usize,
+    input: &'a InputOptions,
+    max_batch_tokens: usize,
+}
+
+impl<'a> Session<'a> {
+    pub fn open(
+        context: &'a Context,
+        inputs: &[String],
+        input: &'a InputOptions,
+        model: &ModelOptions,
+        objective: &ObjectiveOptions,
+    ) -> Result<Self> {
+        let loaded = model::load(&model.model, &context.storage)?;
+        let dataset = Dataset::open(&context.storage, inputs, input)?;
+        let task =
+            Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
+        let threads = threads(model.threads);
+        Ok(Session {
+            context,
+            model: loaded,
+            dataset,
+            task,
+            threads,
+            input,
+            max_batch_tokens: model.max_batch_tokens.max(1),
+        })
+    }
+
+    pub fn model_reference(&self) -> ModelReference {
+        ModelReference { name: self.model.info.name.clone(), digest: self.model.info.digest.clone() }
+    }
+
+    pub fn curvature_metadata(
+        &self,
+        form: CurvatureForm,
+        sample: Sample,
+        shard: Option<Shard>,
+    ) -> CurvatureMetadata {
+        CurvatureMetadata {
+            schema_version: CurvatureMetadata::SCHEMA_VERSION,
+            tool_version: env!("CARGO_PKG_VERSION").to_string(),
+            model: self.model_reference(),
+            objective: self.task.objective,
+            mask_passes: self.task.mask_passes,
+            seed: self.task.seed,
+            form,
+            sample,
+            input: self.input.clone(),
+            sources: self.dataset.sources().to_vec(),
+            shard,
+        }
+    }
+
+    /// The curvature over the sampled records of a shard, and what became of those records.
+    pub fn estimate(&self, sample: Sample, shard: Option<Shard>) -> Result<(CurvatureSum, Counts)> {
+        let seed = self.task.seed;
+        let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
+        let mut reading = Reading::new(&self.dataset, self.dataset.records(shard), &self.model, self.input);
+        let mut sum = CurvatureSum::new(self.model.head.hidden_size);
+        let workers = self.workers(|gradients| CurvatureWorker { gradients, sum: sum.clone() });
+        let mut tracker = Tracker::new(self.context, Stage::Curvature, None);
+        let next = || self.batch(&mut reading, |record| draw.holds(record, seed), |_, example| example);
+        let workers = in_order(workers, &self.context.cancel, next, |(records, tokens)| {
+            tracker.advance(records, tokens)
+        })?;
+        tracker.finish();
+        workers.iter().for_each(|worker| sum.merge(&worker.sum));
+        Ok((sum, reading.counts))
+    }
+
+    /// Scores the records of a shard; hands the rows over in input order. Gives the counts, the tokens computed and
+    /// the seconds it took.
+    pub fn score(
+        &self,
+        curvature: &Curvature,
+        estimator: Estimator,
+        shard: Option<Shard>,
+        total_records: Option<u64>,
+        mut write: impl FnMut(&[ScoreRow]) -> Result<()>,
+    ) -> Result<(Counts, u64, f64)> {
+        let mut reading = Reading::new(&self.dataset, self.dataset.records(shard), &self.model, self.input);
+        let workers =
+            self.workers(|gradients| ScoreWorker { gradients, scorer: Scorer::new(curvature, estimator) });
+        let mut tracker = Tracker::new(self.context, Stage::Score, total_records);
+        let next = || self.batch(&mut reading, |_| true, |encoded, example| (encoded, example));
+        in_order(workers, &self.context.cancel, next, |(rows, tokens): (Vec<ScoreRow>, u64)| {
+            write(&rows)?;
+            tracker.advance(rows.len() as u64, tokens)
+        })?;
+        let (tokens, seconds) = tracker.finish();
+        Ok((reading.counts, tokens, seconds))
+    }
+
+    fn workers<'s, W>(&'s self, worker: impl FnMut(Gradients<'s>) -> W) -> Vec<W> {
+        std::iter::repeat_with(|| Gradients::new(&self.model)).take(self.threads).map(worker).collect()
+    }
+
+    /// The next records, as many as the token budget holds, at least one; `None` at the end.
+    fn batch<T>(
+        &self,
+        reading: &mut Reading,
+        mut wanted: impl FnMut(&crate::sequence::Record) -> bool,
+        item: impl Fn(Encoded, Example) -> T,
+    ) -> Result<Option<Vec<T>>> {
+        let (mut batch, mut tokens) = (Vec::new(), 0);
+        while tokens < self.max_batch_tokens {
+            let Some(mut encoded) = reading.next(&mut wanted)? else { break };
+            tokens += encoded.tokens.len();
+            let example = self.task.example(std::mem::take(&mut encoded.tokens), &self.model.tokenizer);
+            batch.push(item(encoded, example));
+        }
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+}
+
+/// The threads asked for, or for 0 as many as the machine, its cgroup quota and its affinity mask grant.
+pub(super) fn threads(asked: usize) -> usize {
+    if asked > 0 { asked } else { available_parallelism().map_or(1, usize::from) }
+}
+
+struct CurvatureWorker<'m> {
+    gradients: Gradients<'m>,
+    sum: CurvatureSum,
+}
+
+impl Worker for CurvatureWorker<'_> {
+    type Batch = Vec<Example>;
+    type Output = (u64, u64);
+
+    fn run(&mut self, batch: Self::Batch) -> Result<Self::Output> {
+        accumulate(&mut self.gradients, &batch, &mut self.sum)?;
+        Ok((batch.len() as u64, batch.iter().map(|example| example.tokens() as u64).sum()))
+    }
+}
+
+struct ScoreWorker<'m, 'c> {
+    gradients: Gradients<'m>,
+    scorer: Scorer<'c>,
+}
+
+impl Worker for ScoreWorker<'_, '_> {
+    type Batch = Vec<(Encoded, Example)>;
+    type Output = (Vec<ScoreRow>, u64);
+
+    fn run(&mut self, batch: Self::Batch) -> Result<Self::Output> {
+        let (records, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let tokens = examples.iter().map(|example: &Example| example.tokens() as u64).sum();
+        let mut scores = Vec::with_capacity(records.len());
+        self.gradients.run(&examples, |_, gradient| scores.push(self.scorer.score(&gradient)));
+        let mut rows = Vec::with_capacity(records.len());
+        for ((record, example), score) in records.into_iter().zip(&examples).zip(scores) {
+            if !(score.influence.is_finite() && score.loss.is_finite()) {
+                return Err(Error::model(format!(
+                    "record `{}` scores {} with loss {}: the model's numbers have run away",
+                    record.id, score.influence, score.loss
+                )));
+            }
+            rows.push(ScoreRow {
+                source: record.source,
+                position: record.position,
+                id: record.id,
+                record_hash: record.hash,
+                residues: record.residues,
+                tokens: example.targets.len() as u32,
+                truncated: record.truncated,
+                loss: score.loss,
+                grad_norm: score.grad_norm,
+                influence: score.influence,
+            });
+        }
+        Ok((rows, tokens))
+    }
+}

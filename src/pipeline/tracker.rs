@@ -1,0 +1,53 @@
+//! Progress of one stage: counted always, told a few times a second, and a place to notice a cancellation.
+
+use super::{Context, Progress, Stage};
+use crate::error::Result;
+use std::time::{Duration, Instant};
+
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Records between two looks at the clock.
+const STRIDE: u64 = 256;
+
+pub(super) struct Tracker<'a> {
+    context: &'a Context,
+    progress: Progress,
+    started: Instant,
+    told: Instant,
+    unseen: u64,
+}
+
+impl<'a> Tracker<'a> {
+    pub fn new(context: &'a Context, stage: Stage, total_records: Option<u64>) -> Self {
+        let progress = Progress { stage, records: 0, total_records, tokens: 0, seconds: 0.0 };
+        context.progress.update(&progress);
+        let started = Instant::now();
+        Tracker { context, progress, started, told: started, unseen: 0 }
+    }
+
+    /// Counts; an error once the job is canceled.
+    pub fn advance(&mut self, records: u64, tokens: u64) -> Result<()> {
+        self.progress.records += records;
+        self.progress.tokens += tokens;
+        self.unseen += records;
+        if self.unseen >= STRIDE || tokens > 0 {
+            self.unseen = 0;
+            self.context.cancel.check()?;
+            if self.told.elapsed() >= INTERVAL {
+                self.tell();
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the last state; tokens and seconds of the whole stage.
+    pub fn finish(mut self) -> (u64, f64) {
+        self.tell();
+        (self.progress.tokens, self.progress.seconds)
+    }
+
+    fn tell(&mut self) {
+        self.told = Instant::now();
+        self.progress.seconds = self.started.elapsed().as_secs_f64();
+        self.context.progress.update(&self.progress);
+    }
+}

@@ -1,0 +1,35 @@
+//! What a finished job leaves for its reader: `manifest.json`, every fact for a program, and `report.html`, the facts
+//! and plots for a person.
+//!
+//! A job fills in one [`Manifest`] and, record by record, a [`Distribution`] of the influence and one of the lengths;
+//! [`render`] makes the page out of them. The page is one file without scripts or anything to load.
+
+mod axis;
+mod distribution;
+mod findings;
+#[cfg(test)]
+mod fixture;
+mod manifest;
+mod page;
+mod plot;
+pub mod quantity;
+mod tables;
+
+pub use distribution::{Both, Distribution, Histogram, Stats};
+pub use manifest::{
+    InputFile, Manifest, OutputFile, SCHEMA_VERSION, Scoring, Selection, SetSize, Stratum, Tool, utc,
+};
+pub use page::render;
+
+use serde::{Deserialize, Serialize};
+
+/// All that the page shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportData {
+    /// The facts; its `outputs` are those that were written before the page
+    pub manifest: Manifest,
+    /// Influence of the records in the pool, and of those kept
+    pub influence: Histogram,
+    /// Lengths in residues, likewise
+    pub length: Histogram,
+}

@@ -1,0 +1,108 @@
+//! Reads scores from Parquet, one row group at a time and only the columns that are asked for.
+
+use super::fetch::RandomRead;
+use super::metadata::{Counts, ScoresMetadata};
+use super::parquet_schema::{METADATA_KEY, check_schema};
+use crate::error::{Error, Result};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::push_decoder::ParquetPushDecoderBuilder;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder};
+use serde_json::Value;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes at the end that are fetched first: the footer of a hundred million rows, so that one request opens a file.
+const TAIL: u64 = 256 << 10;
+
+/// Rows of a decoded batch: large enough for the decoder's loops, small enough for the caches.
+const BATCH_ROWS: usize = 16_384;
+
+/// An opened Parquet file of scores.
+pub(super) struct ParquetFile {
+    name: String,
+    content: Arc<dyn RandomRead>,
+    footer: ArrowReaderMetadata,
+}
+
+impl ParquetFile {
+    pub fn open(name: &str, content: Arc<dyn RandomRead>) -> Result<(Self, ScoresMetadata, Counts)> {
+        let metadata = read_footer(name, content.as_ref())?;
+        let footer = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
+            .map_err(|e| not_readable(name, e))?;
+        let (metadata, counts) = embedded(name, footer.metadata())?;
+        check_schema(name, footer.schema())?;
+        Ok((ParquetFile { name: name.to_string(), content, footer }, metadata, counts))
+    }
+
+    /// Hands over the given columns, in file order.
+    pub fn read(&self, columns: &[usize], visit: &mut dyn FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+        let failed = |error| not_readable(&self.name, error);
+        let projection = ProjectionMask::leaves(
+            self.footer.metadata().file_metadata().schema_descr(),
+            columns.iter().copied(),
+        );
+        let mut decoder = ParquetPushDecoderBuilder::new_with_metadata(self.footer.clone())
+            .with_projection(projection)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(failed)?;
+        loop {
+            match decoder.try_decode().map_err(failed)? {
+                DecodeResult::NeedsData(ranges) => {
+                    let bytes = fetch(self.content.as_ref(), &ranges)?;
+                    decoder.push_ranges(ranges, bytes).map_err(failed)?;
+                }
+                DecodeResult::Data(batch) => visit(&batch)?,
+                DecodeResult::Finished => return Ok(()),
+            }
+        }
+    }
+}
+
+fn fetch(content: &dyn RandomRead, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+    ranges.iter().map(|range| content.read_range(range.clone())).collect()
+}
+
+fn read_footer(name: &str, content: &dyn RandomRead) -> Result<ParquetMetaData> {
+    let failed = |error| not_readable(name, error);
+    let size = content.size()?;
+    let tail = size.saturating_sub(TAIL)..size;
+    let mut decoder = ParquetMetaDataPushDecoder::try_new(size).map_err(failed)?;
+    decoder.push_range(tail.clone(), content.read_range(tail)?).map_err(failed)?;
+    loop {
+        match decoder.try_decode().map_err(failed)? {
+            DecodeResult::NeedsData(ranges) => {
+                if ranges.iter().any(|range| range.end > size) {
+                    return Err(Error::bad_input(format!("{name} is cut short")));
+                }
+                let bytes = fetch(content, &ranges)?;
+                decoder.push_ranges(ranges, bytes).map_err(failed)?;
+            }
+            DecodeResult::Data(metadata) => return Ok(metadata),
+            DecodeResult::Finished => return Err(Error::bad_input(format!("{name} has no Parquet footer"))),
+        }
+    }
+}
+
+/// The metadata and counts that the writer put in the footer.
+fn embedded(name: &str, metadata: &ParquetMetaData) -> Result<(ScoresMetadata, Counts)> {
+    let pairs = metadata.file_metadata().key_value_metadata();
+    let json = pairs
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY))
+        .and_then(|pair| pair.value.as_deref())
+        .ok_or_else(|| Error::bad_input(format!("{name} is Parquet, but not scores of bioprune")))?;
+    let metadata = ScoresMetadata::from_json(name, json)?;
+    let counts = serde_json::from_str::<Value>(json)
+        .and_then(|value| serde_json::from_value(value["counts"].clone()))
+        .map_err(|e| Error::bad_input(format!("{name}: counts in the metadata")).caused_by(e))?;
+    Ok((metadata, counts))
+}
+
+fn not_readable(name: &str, error: ParquetError) -> Error {
+    Error::bad_input(format!("{name} is not readable as Parquet")).caused_by(error)
+}

@@ -1,0 +1,197 @@
+//! A selection: found by [`select`], handed over in input order by [`Selection::stream`].
+
+use super::budget::{Strata, records_within};
+use super::classify::{Classifier, Division};
+use super::keys::Key;
+use super::options::Budget;
+use super::pool::{Amount, Candidate, Candidates};
+use super::rule::{By, Rule};
+use super::search::{Limits, Search, pool_changed};
+use crate::error::{Error, Result};
+use serde::Serialize;
+use std::fmt;
+
+/// What is kept of a pool, as exact keys and totals; the records themselves are streamed.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Everything that was selected from
+    pub pool: Amount,
+    pub kept: Amount,
+    /// Records of the pool that the strategy excludes as the highest influence
+    pub excluded: Amount,
+    /// Excluded records that were kept after all, because the rest was fewer than the budget
+    pub refilled: Amount,
+    /// What the strata are ranges of
+    pub axis: Axis,
+    /// From the lowest range to the highest, empty ones included; none where the strategy does not stratify
+    pub strata: Vec<Stratum>,
+    classifier: Classifier,
+    /// The key of each class below which its records are kept
+    ends: Vec<Key>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Axis {
+    /// The strategy does not stratify
+    None,
+    Influence,
+    /// In residues
+    Length,
+}
+
+/// A stratum and its share.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stratum {
+    /// Lower edge
+    pub from: f64,
+    /// Upper edge; inside in the highest stratum, and where strata are of equal counts or of lengths
+    pub to: f64,
+    pub pool: Amount,
+    pub kept: Amount,
+}
+
+/// Why a record was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Among the highest influence of its stratum
+    Highest,
+    /// Drawn in its stratum
+    Drawn,
+    /// Of the excluded, taken because the rest was fewer than the budget
+    Refilled,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Highest => "highest",
+            Reason::Drawn => "drawn",
+            Reason::Refilled => "refilled",
+        })
+    }
+}
+
+/// A kept record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pick {
+    pub source: u32,
+    pub position: u64,
+    /// Place in the pool, counted from 0
+    pub ordinal: u64,
+    pub residues: u32,
+    pub influence: f32,
+    /// Index into [`Selection::strata`]; none for a refilled record, and where the strategy does not stratify
+    pub stratum: Option<u32>,
+    pub reason: Reason,
+}
+
+/// Finds the selection of a budget from a pool: 2 or more passes over it.
+///
+/// A budget in records or shares is met exactly, or by the whole pool where that is smaller. A budget in residues comes
+/// to the largest number of records whose selection has at most so many residues; it is bad input if that is none.
+pub fn select(pool: &dyn Candidates, rule: &Rule, budget: Budget, seed: u64) -> Result<Selection> {
+    select_within(pool, rule, budget, seed, Limits::DEFAULT)
+}
+
+pub(super) fn select_within(
+    pool: &dyn Candidates,
+    rule: &Rule,
+    budget: Budget,
+    seed: u64,
+    limits: Limits,
+) -> Result<Selection> {
+    let classifier = Classifier::fit(pool, rule, seed, limits)?;
+    let keyed = |ordinal, candidate: &Candidate| classifier.classify(ordinal, candidate);
+    let (search, cells) = Search::begin(pool, limits, &classifier.priority_bits(), keyed)?;
+    let strata = Strata { allot: &rule.allot, totals: &search.totals };
+    let all = strata.records();
+    if all == 0 {
+        return Err(Error::bad_input("the scores hold no records; at least one is needed to select from"));
+    }
+    let (records, cells) = match budget {
+        Budget::Records(records) => (records.min(all), cells),
+        Budget::Share(share) => (((share * all as f64).round() as u64).clamp(1, all), cells),
+        Budget::Residues(residues) => match records_within(&search, &strata, cells, residues)? {
+            (0, _) => {
+                return Err(Error::bad_input(format!(
+                    "keep {budget}: even the first record that the strategy takes has more residues"
+                )));
+            }
+            found => found,
+        },
+    };
+    let (ends, kept) = strata.ends(&search, &cells, records)?;
+    let totals = search.totals.clone();
+    Ok(Selection::new(classifier, ends, &totals, &kept))
+}
+
+impl Selection {
+    fn new(classifier: Classifier, ends: Vec<Key>, pool: &[Amount], kept: &[Amount]) -> Selection {
+        let sum = |amounts: &[Amount]| {
+            let mut sum = Amount::default();
+            amounts.iter().for_each(|amount| sum += *amount);
+            sum
+        };
+        let axis = match classifier.division {
+            Division::Whole => Axis::None,
+            Division::Length => Axis::Length,
+            Division::Width { .. } | Division::Count { .. } => Axis::Influence,
+        };
+        let strata = (0..).zip(pool).zip(kept).filter_map(|((stratum, pool), kept)| {
+            let (from, to) = classifier.edges(stratum)?;
+            Some(Stratum { from, to, pool: *pool, kept: *kept })
+        });
+        let excluded = classifier.strata() as usize;
+        Selection {
+            pool: sum(pool),
+            kept: sum(kept),
+            excluded: pool[excluded],
+            refilled: kept[excluded],
+            axis,
+            strata: strata.collect(),
+            classifier,
+            ends,
+        }
+    }
+
+    /// Goes through the pool once more and hands over each record in input order, with its [`Pick`] if it is kept.
+    /// `pool` must be the one that was selected from.
+    pub fn stream(
+        &self,
+        pool: &dyn Candidates,
+        visit: &mut dyn FnMut(&Candidate, Option<Pick>) -> Result<()>,
+    ) -> Result<()> {
+        let mut kept = Amount::default();
+        let mut ordinal = 0;
+        pool.scan(&mut |candidates| {
+            for candidate in candidates {
+                let pick = self.pick(ordinal, candidate);
+                if pick.is_some() {
+                    kept += Amount::one(candidate.residues);
+                }
+                visit(candidate, pick)?;
+                ordinal += 1;
+            }
+            Ok(())
+        })?;
+        if kept == self.kept { Ok(()) } else { Err(pool_changed()) }
+    }
+
+    fn pick(&self, ordinal: u64, candidate: &Candidate) -> Option<Pick> {
+        let (class, key) = self.classifier.classify(ordinal, candidate);
+        if key >= self.ends[class as usize] {
+            return None;
+        }
+        let refilled = class == self.classifier.strata();
+        let reason = match self.classifier.pick {
+            _ if refilled => Reason::Refilled,
+            By::Influence => Reason::Highest,
+            By::Draw => Reason::Drawn,
+        };
+        let &Candidate { source, position, residues, influence, .. } = candidate;
+        let stratum = (self.axis != Axis::None && !refilled).then_some(class);
+        Some(Pick { source, position, ordinal, residues, influence, stratum, reason })
+    }
+}

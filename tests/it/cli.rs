@@ -1,0 +1,153 @@
+//! The command line as a user meets it: the real program, its exit status, and what it says where.
+
+use assert_cmd::Command;
+use bioprune::error::Code;
+use std::process::Output;
+
+/// The program, without what the environment of whoever runs the tests would change.
+pub fn bioprune(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bioprune"));
+    let inherited = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BIOPRUNE_"));
+    for (name, _) in inherited {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+pub fn run(arguments: &[&str]) -> Output {
+    bioprune(arguments).output().unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_wrong_flag_is_refused_with_status_2_and_what_is_allowed() {
+    let table: &[(&[&str], &str)] = &[
+        (&["prune", "a.fa", "-o", "out"], "--keep"),
+        (&["prune", "-o", "out", "--keep", "1%"], "INPUTS"),
+        (&["prune", "a.fa", "-o", "out", "--keep", "101%"], "allowed are a number of records"),
+        (&["prune", "a.fa", "-o", "out", "--keep", "1%", "--strategy", "best"], "top-k, coverage"),
+        (
+            &["prune", "a.fa", "-o", "out", "--keep", "1%", "--damping", "0x"],
+            "a multiple of the mean curvature",
+        ),
+        (&["prune", "a.fa", "-o", "out", "--keep", "1%", "--mask-passes", "8"], "1..=7"),
+        (&["prune", "a.fa", "-o", "out", "--keep", "1%", "--exclude-top", "1"], "from 0 up to"),
+        (&["prune", "a.fa", "-o", "out", "--keep", "1%", "--on-illegal", "drop"], "error, skip"),
+        (&["score", "a.fa", "-o", "s.tsv", "--shard", "9/8"], "1 <= I <= N"),
+        (
+            &["score", "a.fa", "-o", "s.tsv", "--curvature", "c.safetensors", "--sample", "10"],
+            "cannot be used with",
+        ),
+        (&["models"], "list"),
+        (&["completions", "tcsh"], "bash, elvish, fish"),
+        (&["score", "-v", "-q", "a.fa", "-o", "s.tsv"], "cannot be used with"),
+        (&["prun"], "prune"),
+    ];
+    for (arguments, allowed) in table {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(allowed),
+            "{arguments:?} should name {allowed:?}: {}",
+            stderr(&output)
+        );
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_results_on_stdout() {
+    for arguments in [&["--help"][..], &["prune", "--help"], &["help", "select"], &["--version"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(stdout(&output).contains("bioprune"), "{arguments:?}");
+        assert!(output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_help_names_every_exit_status_of_the_table() {
+    let help = stdout(&run(&["--help"]));
+    let named: Vec<u8> =
+        help.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    for code in Code::ALL {
+        assert!(named.contains(&code.info().exit), "{} exits with {}", code.info().name, code.info().exit);
+    }
+}
+
+#[test]
+fn a_completion_script_knows_the_commands() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        assert!(stdout(&output).contains("curvature"), "{shell}");
+    }
+}
+
+#[test]
+fn manual_pages_come_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man/man1");
+    let output = run(&["man", pages.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for page in ["bioprune.1", "bioprune-prune.1", "bioprune-score.1", "bioprune-models-show.1"] {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+    assert!(stdout(&run(&["man"])).contains(".TH bioprune 1"));
+}
+
+#[test]
+fn a_manual_directory_that_cannot_be_made_is_a_storage_failure() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let below = file.path().join("man");
+    let output = run(&["man", below.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(74));
+    assert!(stderr(&output).contains(below.to_str().unwrap()), "{}", stderr(&output));
+}
+
+#[test]
+fn models_are_listed_as_json_and_shown_one_by_one() {
+    let list = run(&["models", "list", "--json"]);
+    assert_eq!(list.status.code(), Some(0), "{}", stderr(&list));
+    let models: Vec<serde_json::Value> = serde_json::from_slice(&list.stdout).unwrap();
+    let names: Vec<&str> = models.iter().map(|model| model["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"rna-nano"), "{names:?}");
+    for name in names {
+        let shown = run(&["models", "show", name]);
+        assert_eq!(shown.status.code(), Some(0), "{name}");
+        assert!(stdout(&shown).contains(name));
+    }
+}
+
+#[test]
+fn an_unknown_model_has_status_69_and_the_known_ones_are_named() {
+    let output = run(&["models", "show", "rna-giga"]);
+    assert_eq!(output.status.code(), Some(69));
+    let message = stderr(&output);
+    assert!(message.starts_with("bioprune: error: model \"rna-giga\""), "{message}");
+    assert!(message.contains("rna-nano"), "{message}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_not_an_error() {
+    use std::process::Stdio;
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_bioprune"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
