@@ -4,3 +4,6 @@ mod architecture;
 mod cli;
 mod invariance;
 mod reference;
+mod storage;
+mod storage_s3;
+mod support;
