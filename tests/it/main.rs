@@ -5,3 +5,6 @@ mod cli;
 mod invariance;
 mod pipeline;
 mod reference;
+mod storage;
+mod storage_s3;
+mod support;
