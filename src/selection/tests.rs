@@ -29,6 +29,7 @@ fn picks(selection: &Selection, pool: &dyn Candidates) -> Vec<Pick> {
         })
         .unwrap();
     assert_eq!(seen, selection.pool.records);
+    assert_eq!(found.len() as u64, selection.kept.records);
     found
 }
 
