@@ -100,7 +100,6 @@ pub(super) mod tests {
             scored: rows.len() as u64,
             truncated: rows.iter().filter(|row| row.truncated).count() as u64,
             skipped,
-            repeated_ids: 0,
         }
     }
 

@@ -2,5 +2,6 @@
 
 mod architecture;
 mod cli;
+mod example;
 mod invariance;
 mod reference;
