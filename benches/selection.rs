@@ -7,9 +7,10 @@ use bioprune::error::Result;
 use bioprune::influence::{CurvatureForm, Damping, Estimator, Objective};
 use bioprune::scores::{
     Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoreRow, Scores, ScoresFile, ScoresFormat,
-    ScoresMetadata, ScoresWriter, Source,
+    ScoresMetadata, ScoresWriter,
 };
 use bioprune::selection::{Budget, Candidate, Candidates, Rule, select};
+use bioprune::sequence::{Compression, Format, InputOptions, Source};
 use std::hint::black_box;
 use std::io::BufWriter;
 use std::sync::Arc;
@@ -81,8 +82,8 @@ fn every_strategy(pool_name: &str, n: u64, pool: &dyn Candidates) {
         measure(pool_name, n, name, || {
             let selection = select(pool, &rule?, budget, 0)?;
             let mut kept = 0;
-            selection.stream(pool, &mut |picks| {
-                kept += black_box(picks).len() as u64;
+            selection.stream(pool, &mut |_, pick| {
+                kept += u64::from(black_box(pick).is_some());
                 Ok(())
             })?;
             assert_eq!(kept, selection.kept.records);
@@ -143,12 +144,13 @@ fn written(n: u64) -> Result<Scores> {
             records: 0,
             mean: 1.0,
         },
+        input: InputOptions::default(),
         sources: vec![Source {
-            uri: "synthetic".to_string(),
+            uri: "synthetic".parse()?,
             size: 0,
             etag: None,
-            format: "fasta".to_string(),
-            compression: "none".to_string(),
+            format: Format::Fasta,
+            compression: Compression::None,
         }],
         shard: None,
     };

@@ -11,7 +11,7 @@ pub mod rna_fm;
 mod weights;
 
 pub use head::MlmHead;
-pub use registry::{ModelInfo, ModelStatus, describe, list, load};
+pub use registry::{ModelInfo, ModelStatus, describe, list, load, show};
 pub use weights::Weights;
 
 use crate::batching::PackedTokens;

@@ -20,8 +20,7 @@ impl Candidates for Sliced {
 }
 
 fn picks(selection: &Selection, pool: &dyn Candidates) -> Vec<Pick> {
-    let mut found = Vec::new();
-    let mut seen = 0;
+    let (mut found, mut seen) = (Vec::new(), 0);
     selection
         .stream(pool, &mut |_, pick| {
             seen += 1;
