@@ -90,8 +90,8 @@ enum ModelsCommand {
     List,
     /// Show everything about one model
     Show {
-        /// Name of a model, as `models list` prints it
-        name: String,
+        /// Name of a model, as `models list` prints it, or its directory or file, local or in object storage
+        model: String,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod example;
 mod invariance;
 mod pipeline;
 mod reference;
