@@ -11,6 +11,7 @@ pub mod batching;
 pub mod cli;
 pub mod error;
 pub mod influence;
+pub mod jobs;
 pub mod model;
 mod options;
 pub mod pipeline;
@@ -18,6 +19,7 @@ pub mod report;
 pub mod scores;
 pub mod selection;
 pub mod sequence;
+pub mod service;
 pub mod storage;
 pub mod tokenizer;
 

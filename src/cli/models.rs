@@ -5,15 +5,16 @@ use super::console::Console;
 use crate::error::Result;
 use crate::model::{self, ModelInfo, ModelStatus};
 use crate::report::quantity::{grouped, short};
+use crate::storage::Storage;
 
 pub(super) fn run(command: &ModelsCommand, console: &Console) -> Result<()> {
     match command {
         ModelsCommand::List => {
-            let models = model::list();
+            let models = model::list()?;
             console.listing(&models, || list(&models))
         }
         ModelsCommand::Show { name } => {
-            let info = model::show(name)?;
+            let info = model::describe(name, &Storage::from_env()?)?;
             console.listing(&info, || show(&info))
         }
     }

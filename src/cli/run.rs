@@ -27,7 +27,7 @@ fn here<S: Summary + Serialize>(console: &Console, job: impl FnOnce(&Context) ->
     signals::cancel_on_signal(cancel.clone())?;
     let summary = {
         // dropped before the summary: the last line of progress comes first
-        let context = Context { storage: Storage, progress: console.progress(), cancel };
+        let context = Context { storage: Storage::from_env()?, progress: console.progress(), cancel };
         job(&context)?
     };
     console.summary(&summary)

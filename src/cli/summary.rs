@@ -34,12 +34,6 @@ fn count_rows(counts: &Counts) -> Vec<Row> {
     if counts.truncated > 0 {
         rows.push(("truncated", format!("{} records", grouped(counts.truncated))));
     }
-    if counts.repeated_ids > 0 {
-        rows.push((
-            "repeated",
-            format!("{} records have the id of an earlier one", grouped(counts.repeated_ids)),
-        ));
-    }
     rows
 }
 
@@ -124,7 +118,6 @@ mod tests {
             scored: 65_633,
             truncated: 618,
             skipped: [("illegal".to_string(), 10), ("empty".to_string(), 2)].into(),
-            repeated_ids: 0,
         };
         let summary = PruneSummary {
             curvature: None,

@@ -16,6 +16,7 @@ mod session;
 mod stored;
 mod summary;
 mod tracker;
+mod validate;
 mod workers;
 
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
@@ -29,3 +30,4 @@ pub use prune::prune;
 pub use score::score;
 pub use select::select;
 pub use summary::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};
+pub use validate::InvalidField;

@@ -1,12 +1,15 @@
 //! What can be asked for. One struct for each command serves as its flags, its JSON body and its OpenAPI schema:
 //! a request's fields are the long flags in snake case.
 
+use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
 use crate::selection::{Budget, Strategy};
 use crate::sequence::{InputOptions, Shard};
 use clap::Args;
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 
 /// Which model scores, and with what resources.
@@ -18,12 +21,13 @@ pub struct ModelOptions {
     pub model: String,
 
     /// Compute threads; 0 takes what the machine or its cgroup grants
-    #[arg(long, env = "BIOPRUNE_THREADS", default_value_t = 0)]
+    #[arg(long, env = "BIOPRUNE_THREADS", default_value_t = 0, value_parser = in_range(THREADS))]
+    #[schema(minimum = 0, maximum = 1024)]
     pub threads: usize,
 
     /// Tokens that are computed together by one thread; bounds memory, never changes a score
-    #[arg(long, env = "BIOPRUNE_MAX_BATCH_TOKENS", default_value_t = 4096)]
-    #[schema(minimum = 1)]
+    #[arg(long, env = "BIOPRUNE_MAX_BATCH_TOKENS", default_value_t = 4096, value_parser = in_range(MAX_BATCH_TOKENS))]
+    #[schema(minimum = 1, maximum = 1_048_576)]
     pub max_batch_tokens: usize,
 }
 
@@ -36,7 +40,7 @@ pub struct ObjectiveOptions {
     pub objective: Objective,
 
     /// Mask passes of masked-lm, 1 to 7: with all 7 every residue is masked once; fewer are faster and noisier
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=7))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(MASK_PASSES))]
     #[schema(minimum = 1, maximum = 7)]
     pub mask_passes: u8,
 
@@ -82,7 +86,7 @@ pub struct StrategyOptions {
     pub strategy: Strategy,
 
     /// Number of strata of `coverage`
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(STRATA))]
     #[schema(minimum = 1, maximum = 100_000)]
     pub strata: u32,
 
@@ -101,9 +105,14 @@ pub struct StrategyOptions {
     pub match_selection: Option<String>,
 }
 
+fn in_range(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = usize> {
+    // within `THREADS` and `MAX_BATCH_TOKENS` no value is cut on a 32-bit machine
+    RangedU64ValueParser::<u64>::new().range(range).map(|value| value as usize)
+}
+
 fn parse_share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        Ok(share) if EXCLUDE_TOP.contains(&share) => Ok(share),
         _ => Err("allowed is a share from 0 up to, and not including, 1".to_string()),
     }
 }

@@ -47,10 +47,10 @@ pub(super) fn findings(data: &ReportData) -> Vec<String> {
             share(counts.truncated, counts.records)
         ));
     }
-    if exceeds(counts.repeated_ids, MANY_REPEATED) {
+    if let Some(repeated) = data.manifest.repeated_ids.filter(|repeated| exceeds(*repeated, MANY_REPEATED)) {
         found.push(format!(
             "{} records have the id of an earlier one: match on source and position, not on the id.",
-            grouped(counts.repeated_ids)
+            grouped(repeated)
         ));
     }
     if selection.pool.records > 0 && selection.kept == selection.pool {
@@ -115,7 +115,7 @@ mod tests {
         let counts = &mut data.manifest.counts;
         counts.skipped.insert("illegal".to_string(), counts.records / 50);
         counts.truncated = counts.records / 10;
-        counts.repeated_ids = counts.records / 2;
+        data.manifest.repeated_ids = Some(counts.records / 2);
         let found = findings(&data);
         let parts = [
             "2.0% of the records read were left out",

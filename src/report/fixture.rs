@@ -37,6 +37,7 @@ pub(super) fn report(length: impl Fn(u64) -> u64, kept: impl Fn(u64) -> bool) ->
             seed: 0,
         },
         seed: 0,
+        repeated_ids: Some(0),
         inputs: vec![InputFile {
             uri: "in/rna.fa.gz".to_string(),
             size: 12_345,

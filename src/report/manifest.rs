@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::influence::{Damping, Estimator, Objective};
-use crate::scores::{Counts, CurvatureRef, ModelRef, ScoresMetadata, Source};
+use crate::scores::{Counts, CurvatureRef, ModelRef, ScoresMetadata};
+use crate::sequence::Source;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
@@ -28,6 +29,9 @@ pub struct Manifest {
     /// The files that lie beside the manifest
     pub outputs: Vec<OutputFile>,
     pub counts: Counts,
+    /// Records whose id an earlier record has too; absent where the pool is too large to count them
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated_ids: Option<u64>,
     pub selection: Selection,
     /// RFC 3339, UTC
     pub started: String,
@@ -90,7 +94,7 @@ pub struct InputFile {
 
 impl From<&Source> for InputFile {
     fn from(source: &Source) -> Self {
-        InputFile { uri: source.uri.clone(), size: source.size, etag: source.etag.clone(), sha256: None }
+        InputFile { uri: source.uri.to_string(), size: source.size, etag: source.etag.clone(), sha256: None }
     }
 }
 

@@ -105,7 +105,9 @@ pub(super) fn counts(manifest: &Manifest) -> String {
         ("scored on their first residues only".to_string(), of_records(counts.truncated)),
     ];
     rows.extend(counts.skipped.iter().map(|(reason, n)| (format!("left out: {reason}"), of_records(*n))));
-    rows.push(("with the id of an earlier record".to_string(), of_records(counts.repeated_ids)));
+    if let Some(repeated) = manifest.repeated_ids {
+        rows.push(("with the id of an earlier record".to_string(), of_records(repeated)));
+    }
     pairs(rows.iter().map(|(name, value)| (name.as_str(), value.clone())))
 }
 

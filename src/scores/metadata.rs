@@ -136,15 +136,16 @@ fn first_difference(field: &str, left: &Value, right: &Value) -> Option<Disagree
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::sequence::{Compression, Format};
 
     /// Metadata for tests.
     pub(in crate::scores) fn metadata() -> ScoresMetadata {
         let source = |uri: &str| Source {
-            uri: uri.to_string(),
+            uri: uri.parse().unwrap(),
             size: 1234,
             etag: Some("e1".to_string()),
-            format: "fasta".to_string(),
-            compression: "gzip".to_string(),
+            format: Format::Fasta,
+            compression: Compression::Gzip,
         };
         ScoresMetadata {
             schema_version: SCHEMA_VERSION,
@@ -161,6 +162,7 @@ pub(super) mod tests {
                 records: 5000,
                 mean: 1.234_567_9e-7,
             },
+            input: InputOptions::default(),
             sources: vec![source("a.fa.gz"), source("b.fa.gz")],
             shard: None,
         }

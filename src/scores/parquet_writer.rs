@@ -78,8 +78,10 @@ fn properties() -> Result<WriterProperties> {
     for (name, _) in parquet_schema::COLUMNS {
         let column = ColumnPath::from(name);
         builder = match name {
-            // Counters: a few bits each as differences.
-            "source" | "position" => builder.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
+            // Small numbers or small steps: a few bits each as differences.
+            "source" | "position" | "residues" | "tokens" => {
+                builder.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED)
+            }
             // Random bits do not compress.
             "record_hash" => builder.set_column_compression(column, Compression::UNCOMPRESSED),
             // Sign and exponent repeat, mantissas do not: apart, the former compress.

@@ -64,14 +64,25 @@ impl Scores {
         &self.metadata
     }
 
+    /// What became of the records, summed over the parts: Parquet says it in the footer, TSV after the rows.
+    pub fn counts(&self) -> Result<Counts> {
+        let mut sum = Counts::default();
+        for part in &self.parts {
+            match &part.form {
+                Form::Tsv(file) => sum.add(&file.read(&mut |_| Ok(()))?),
+                Form::Parquet(_, counts) => sum.add(counts),
+            }
+        }
+        Ok(sum)
+    }
+
     /// Hands over all rows in input order; returns the counts, summed over the parts.
     pub fn read(&self, visit: &mut dyn FnMut(&[ScoreRow]) -> Result<()>) -> Result<Counts> {
-        let mut check = RowCheck::default();
+        let mut check = RowCheck::new(self.metadata.sources.len());
         let mut sum = Counts::default();
-        let sources = self.metadata.sources.len();
         for part in &self.parts {
             let mut checked = |rows: &[ScoreRow]| {
-                rows.iter().try_for_each(|row| check.next_row(row, sources)).map_err(|e| part.wrong(&e))?;
+                rows.iter().try_for_each(|row| check.next_row(row)).map_err(|e| part.wrong(&e))?;
                 visit(rows)
             };
             match &part.form {
@@ -89,14 +100,13 @@ impl Scores {
 
 impl Candidates for Scores {
     fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
-        let mut check = RowCheck::default();
+        let mut check = RowCheck::new(self.metadata.sources.len());
         let mut candidates = Vec::new();
-        let sources = self.metadata.sources.len();
         for part in &self.parts {
             let mut checked = |candidates: &[Candidate]| {
                 candidates
                     .iter()
-                    .try_for_each(|c| check.next(c.source, c.position, c.influence, sources))
+                    .try_for_each(|c| check.next(c.source, c.position, c.influence))
                     .map_err(|e| part.wrong(&e))?;
                 visit(candidates)
             };
@@ -190,13 +200,14 @@ fn candidates_of(batch: &RecordBatch, candidates: &mut Vec<Candidate>) {
     let record_hash = batch.column(2).as_primitive::<UInt64Type>().values();
     let residues = batch.column(3).as_primitive::<UInt32Type>().values();
     let influence = batch.column(4).as_primitive::<Float32Type>().values();
+    let rows = source.iter().zip(position).zip(record_hash).zip(residues).zip(influence);
     candidates.clear();
-    candidates.extend((0..batch.num_rows()).map(|row| Candidate {
-        source: source[row],
-        position: position[row],
-        record_hash: record_hash[row],
-        residues: residues[row],
-        influence: influence[row],
+    candidates.extend(rows.map(|((((source, position), record_hash), residues), influence)| Candidate {
+        source: *source,
+        position: *position,
+        record_hash: *record_hash,
+        residues: *residues,
+        influence: *influence,
     }));
 }
 

@@ -12,7 +12,6 @@ use std::io::Write;
 pub struct ScoresWriter<W: Write + Send> {
     form: Form<W>,
     check: RowCheck,
-    sources: usize,
 }
 
 enum Form<W: Write + Send> {
@@ -22,20 +21,20 @@ enum Form<W: Write + Send> {
 
 impl<W: Write + Send> ScoresWriter<W> {
     pub fn create(sink: W, format: ScoresFormat, metadata: ScoresMetadata) -> Result<Self> {
-        let sources = metadata.sources.len();
+        let check = RowCheck::new(metadata.sources.len());
         let form = match format {
             ScoresFormat::Parquet => Form::Parquet(Box::new(ParquetScores::create(sink, metadata)?)),
             ScoresFormat::Tsv => Form::Tsv(TsvScores::create(sink, false, &metadata)?),
             ScoresFormat::TsvGz => Form::Tsv(TsvScores::create(sink, true, &metadata)?),
         };
-        Ok(ScoresWriter { form, check: RowCheck::default(), sources })
+        Ok(ScoresWriter { form, check })
     }
 
     /// Writes the next rows. A row that does not follow the one before it, or whose influence is not finite, is
     /// refused as bad input.
     pub fn write(&mut self, rows: &[ScoreRow]) -> Result<()> {
         for row in rows {
-            self.check.next_row(row, self.sources).map_err(Error::bad_input)?;
+            self.check.next_row(row).map_err(Error::bad_input)?;
             match &mut self.form {
                 Form::Parquet(scores) => scores.write(row)?,
                 Form::Tsv(scores) => scores.write(row)?,
@@ -101,7 +100,6 @@ pub(super) mod tests {
             scored: rows.len() as u64,
             truncated: rows.iter().filter(|row| row.truncated).count() as u64,
             skipped,
-            repeated_ids: 0,
         }
     }
 

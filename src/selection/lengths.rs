@@ -58,16 +58,6 @@ impl LengthHistogram {
         })
     }
 
-    /// The longest length of the bin that holds the given quantile (0 to 1); none without records.
-    pub fn quantile(&self, share: f64) -> Option<u32> {
-        let rank = rank_of(share, self.records())?;
-        let mut below = 0;
-        self.bins().find_map(|(_, longest, count)| {
-            below += count;
-            (rank < below).then_some(longest)
-        })
-    }
-
     /// Records of each bin, empty ones included.
     pub(super) fn counts(&self) -> &[u64] {
         &self.counts
@@ -78,12 +68,6 @@ impl Extend<u32> for LengthHistogram {
     fn extend<I: IntoIterator<Item = u32>>(&mut self, lengths: I) {
         lengths.into_iter().for_each(|residues| self.add(residues));
     }
-}
-
-/// The rank, counted from 0, of a quantile of so many records; none without records.
-pub(super) fn rank_of(share: f64, records: u64) -> Option<u64> {
-    let last = records.checked_sub(1)?;
-    Some(((share.clamp(0.0, 1.0) * last as f64).round() as u64).min(last))
 }
 
 #[cfg(test)]
@@ -100,17 +84,5 @@ mod tests {
             next = u64::from(longest) + 1;
         }
         assert_eq!(next, 1 << 32);
-    }
-
-    #[test]
-    fn quantiles_are_those_of_the_sorted_lengths_to_one_part_in_16() {
-        let mut lengths = LengthHistogram::default();
-        assert_eq!(lengths.quantile(0.5), None);
-        lengths.extend(1..=1001);
-        assert_eq!(lengths.records(), 1001);
-        for (share, exact) in [(0.0, 1.0), (0.5, 501.0), (0.9, 901.0), (1.0, 1001.0)] {
-            let found = f64::from(lengths.quantile(share).unwrap());
-            assert!((1.0..1.0 + 1.0 / 16.0).contains(&(found / exact)), "{share}: {found}");
-        }
     }
 }

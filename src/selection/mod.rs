@@ -12,7 +12,6 @@
 mod allot;
 mod budget;
 mod classify;
-mod distribution;
 mod keys;
 mod lengths;
 mod options;
@@ -25,9 +24,8 @@ mod selected;
 #[cfg(test)]
 mod tests;
 
-pub use distribution::{Bar, Distribution, InfluenceHistogram};
 pub use lengths::LengthHistogram;
 pub use options::{Budget, Strategy};
 pub use pool::{Amount, Candidate, Candidates};
 pub use rule::Rule;
-pub use selected::{Axis, Distributions, Pick, Reason, Selection, Stratum, select};
+pub use selected::{Axis, Pick, Reason, Selection, Stratum, select};

@@ -2,7 +2,6 @@
 
 use super::budget::{Strata, records_within};
 use super::classify::{Classifier, Division};
-use super::distribution::Distribution;
 use super::keys::Key;
 use super::options::Budget;
 use super::pool::{Amount, Candidate, Candidates};
@@ -88,13 +87,6 @@ pub struct Pick {
     pub reason: Reason,
 }
 
-/// The pool and the kept part of it.
-#[derive(Clone, Debug, Default)]
-pub struct Distributions {
-    pub pool: Distribution,
-    pub kept: Distribution,
-}
-
 /// Finds the selection of a budget from a pool: 2 or more passes over it.
 ///
 /// A budget in records or shares is met exactly, or by the whole pool where that is smaller. A budget in residues comes
@@ -164,31 +156,27 @@ impl Selection {
         }
     }
 
-    /// Goes through the pool once more and hands over the kept records in input order; returns the distributions of the
-    /// pool and of the kept records. `pool` must be the one that was selected from.
+    /// Goes through the pool once more and hands over each record in input order, with its [`Pick`] if it is kept.
+    /// `pool` must be the one that was selected from.
     pub fn stream(
         &self,
         pool: &dyn Candidates,
-        visit: &mut dyn FnMut(&[Pick]) -> Result<()>,
-    ) -> Result<Distributions> {
-        let mut distributions = Distributions::default();
+        visit: &mut dyn FnMut(&Candidate, Option<Pick>) -> Result<()>,
+    ) -> Result<()> {
         let mut kept = Amount::default();
-        let mut picks = Vec::new();
         let mut ordinal = 0;
         pool.scan(&mut |candidates| {
-            picks.clear();
             for candidate in candidates {
-                distributions.pool.add(candidate);
-                if let Some(pick) = self.pick(ordinal, candidate) {
-                    distributions.kept.add(candidate);
+                let pick = self.pick(ordinal, candidate);
+                if pick.is_some() {
                     kept += Amount::one(candidate.residues);
-                    picks.push(pick);
                 }
+                visit(candidate, pick)?;
                 ordinal += 1;
             }
-            if picks.is_empty() { Ok(()) } else { visit(&picks) }
+            Ok(())
         })?;
-        if kept == self.kept { Ok(distributions) } else { Err(pool_changed()) }
+        if kept == self.kept { Ok(()) } else { Err(pool_changed()) }
     }
 
     fn pick(&self, ordinal: u64, candidate: &Candidate) -> Option<Pick> {

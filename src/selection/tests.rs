@@ -20,15 +20,16 @@ impl Candidates for Sliced {
 }
 
 fn picks(selection: &Selection, pool: &dyn Candidates) -> Vec<Pick> {
-    let mut found = Vec::new();
-    let distributions = selection
-        .stream(pool, &mut |picks| {
-            found.extend_from_slice(picks);
+    let (mut found, mut seen) = (Vec::new(), 0);
+    selection
+        .stream(pool, &mut |_, pick| {
+            seen += 1;
+            found.extend(pick);
             Ok(())
         })
         .unwrap();
-    assert_eq!(distributions.pool.lengths.records(), selection.pool.records);
-    assert_eq!(distributions.kept.influence.records(), selection.kept.records);
+    assert_eq!(seen, selection.pool.records);
+    assert_eq!(found.len() as u64, selection.kept.records);
     found
 }
 
@@ -299,6 +300,6 @@ fn a_budget_in_residues_is_the_most_records_that_fit() {
 fn a_pool_that_changes_between_passes_is_noticed() {
     let pool = numbered(100, |i| i as f32);
     let selection = select(&pool, &Rule::top_k(), Budget::Records(10), 0).unwrap();
-    let error = selection.stream(&pool[..95].to_vec(), &mut |_| Ok(())).unwrap_err();
+    let error = selection.stream(&pool[..95].to_vec(), &mut |_, _| Ok(())).unwrap_err();
     assert_eq!(error.code, Code::SourceChanged);
 }

@@ -1,4 +1,137 @@
-//! Object storage and local files behind one interface.
+//! Object storage and local files behind one interface; the only place that names `object_store`.
+//!
+//! Everything here blocks: call it from threads that may wait (engine threads, `spawn_blocking`), never from async
+//! code. Reads are pinned to one version of an object ([`ObjectInfo`]); writes become visible whole, on
+//! [`ObjectWriter::commit`], or not at all.
+//!
+//! Errors name the location: `InputNotFound` for what is not there, `SourceChanged` for what is no longer what it
+//! was, `StorageFailed` for the rest.
 
+mod error;
+mod list;
+mod local;
+mod location;
+mod reader;
+mod remote;
+mod writer;
+
+pub use error::{io_error, unwrap_io};
+pub use location::Location;
+pub use reader::ObjectReader;
+pub use writer::{Committed, ObjectWriter};
+
+use crate::error::{Code, Error, Result};
+use bytes::Bytes;
+use location::Target;
+use remote::Remote;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One version of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    pub location: Location,
+    /// Bytes
+    pub size: u64,
+    /// What the store calls this version; for a local file made of its inode, modification time and size
+    pub etag: Option<String>,
+}
+
+/// Access to all stores; clones share clients and connections.
 #[derive(Clone)]
-pub struct Storage;
+pub struct Storage {
+    remote: Arc<Remote>,
+}
+
+impl Storage {
+    /// Stores configured by the environment variables of their own tools: `AWS_*` (with `AWS_ENDPOINT_URL` and
+    /// `AWS_ENDPOINT_URL_S3` for other S3 servers), `GOOGLE_*`, `AZURE_*`. Nothing is contacted yet.
+    pub fn from_env() -> Result<Storage> {
+        Ok(Storage { remote: Arc::new(Remote::new()?) })
+    }
+
+    /// What is at `location` now.
+    pub fn stat(&self, location: &Location) -> Result<ObjectInfo> {
+        match location.target() {
+            Target::Local(path) => local::stat(location, path),
+            Target::Remote { .. } => self.remote.stat(location),
+        }
+    }
+
+    /// Whether there is an object or file at `location`.
+    pub fn exists(&self, location: &Location) -> Result<bool> {
+        match self.stat(location) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code == Code::InputNotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The objects that `pattern` names, sorted by the bytes of their names; at least one.
+    ///
+    /// A pattern is an object; or a directory or prefix, read recursively without names that begin with `.` or `_`;
+    /// or a glob with `*`, `?`, `[..]` (each within one name) and `**` (any directories).
+    pub fn list(&self, pattern: &str) -> Result<Vec<ObjectInfo>> {
+        let location: Location = pattern.parse()?;
+        match location.target() {
+            Target::Local(path) => list::local(&location, path),
+            Target::Remote { .. } => list::remote(&self.remote, &location),
+        }
+    }
+
+    /// Reads an object from its first byte.
+    pub fn open(&self, info: &ObjectInfo) -> Result<ObjectReader> {
+        self.open_at(info, 0)
+    }
+
+    /// Reads an object from byte `offset` on.
+    pub fn open_at(&self, info: &ObjectInfo, offset: u64) -> Result<ObjectReader> {
+        ObjectReader::open(&self.remote, info, offset)
+    }
+
+    /// The bytes of `range`, which must lie inside the object.
+    pub fn read_range(&self, info: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
+        if range.start > range.end || range.end > info.size {
+            return Err(Error::internal(format!(
+                "bytes {}..{} asked of {}, which has {}",
+                range.start, range.end, info.location, info.size
+            )));
+        }
+        match info.location.target() {
+            Target::Local(path) => local::read_range(info, path, range),
+            Target::Remote { .. } => self.remote.read_range(info, range),
+        }
+    }
+
+    /// A whole object of at most `limit` bytes.
+    pub fn get_small(&self, location: &Location, limit: u64) -> Result<Bytes> {
+        let info = self.stat(location)?;
+        if info.size > limit {
+            return Err(Error::bad_input(format!(
+                "{location} has {} bytes; allowed are at most {limit}",
+                info.size
+            )));
+        }
+        self.read_range(&info, 0..info.size)
+    }
+
+    /// Begins to write an object; parent directories are made. Nothing is visible at `location` before
+    /// [`ObjectWriter::commit`].
+    pub fn create(&self, location: &Location) -> Result<ObjectWriter> {
+        ObjectWriter::create(&self.remote, location)
+    }
+
+    /// Removes an object; it is no error if there is none.
+    pub fn delete(&self, location: &Location) -> Result<()> {
+        match location.target() {
+            Target::Local(path) => local::delete(location, path),
+            Target::Remote { .. } => self.remote.delete(location),
+        }
+    }
+
+    /// The path of a local file, for memory maps.
+    pub fn local_path(&self, location: &Location) -> Option<PathBuf> {
+        location.path().map(Path::to_path_buf)
+    }
+}

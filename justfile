@@ -1,0 +1,22 @@
+# The verbs of everyday work; each calls what CI or a user calls.
+
+# all checks, as CI runs them
+test *options:
+    ./test.sh {{options}}
+
+# format and lints alone
+lint:
+    cargo fmt --check
+    cargo clippy --locked --release --all-targets -- -D warnings
+
+# the parts' speed
+bench *options:
+    cargo bench --locked {{options}}
+
+# the main job on the shipped example, into out/
+example:
+    cargo run --locked --release -- prune examples/rna/rfam_cm_samples.fa.gz --keep 10% -o out/
+
+# write the OpenAPI document that the service serves
+openapi:
+    cargo run --locked --release -- openapi > openapi/openapi.json

@@ -1,0 +1,29 @@
+//! Jobs: a durable queue, and the one worker that computes.
+//!
+//! [`Jobs::open`] starts it over a data directory. [`Jobs::submit`] stores a [`JobRequest`] and returns at once; the
+//! worker takes the oldest queued job, hands it to a [`Runner`] and stores what came of it. What is stored never says
+//! `running`: that is known in memory only, so that after a crash a job is simply still queued, and runs again.
+//!
+//! A job's [`JobId`] is derived from its request and from the size and ETag of everything it reads, so the same
+//! request over the same data finds the job that there is.
+
+mod id;
+mod job;
+mod objects;
+mod problem;
+mod queue;
+mod request;
+mod runner;
+mod store;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use id::JobId;
+pub use job::{Job, JobPage, JobProgress, JobResult, JobState};
+pub use objects::{ObjectInfo, Objects};
+pub use problem::Problem;
+pub use queue::{Change, Event, IdempotencyKey, Jobs, Readiness, Submitted};
+pub use request::{JobKind, JobRequest};
+pub use runner::Runner;
+pub use store::Filter;

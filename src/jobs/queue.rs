@@ -1,0 +1,378 @@
+//! The queue: submitting, looking at and canceling jobs, from any thread.
+
+use super::id::JobId;
+use super::job::{Job, JobPage, JobProgress, JobState};
+use super::objects::{ObjectInfo, Objects};
+use super::request::{JobRequest, Role};
+use super::runner::Runner;
+use super::store::{Filter, Outcome, Store, Stored};
+use super::worker;
+use crate::error::{Code, Error, Result};
+use crate::pipeline::{CancelToken, Progress};
+use parking_lot::{Condvar, Mutex};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
+
+/// Events that a slow subscriber may fall behind before it loses some.
+const EVENTS_KEPT: usize = 256;
+
+/// A client's own name for a request, and the request's body.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    pub key: String,
+    pub body: String,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    pub job: Job,
+    /// Whether it was put into the queue now, and had not been there before
+    pub queued: bool,
+}
+
+/// Something happened to a job.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Grows with each event of this process
+    pub revision: u64,
+    pub change: Change,
+}
+
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The running job came further
+    Progress(JobId, JobProgress),
+    /// A job has another state
+    State(JobId),
+    /// The queue is closing; no more events follow
+    Stopping,
+}
+
+/// Whether jobs can be run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Readiness {
+    /// [`Runner::prepare`] has not returned yet
+    Preparing,
+    Ready,
+    /// [`Runner::prepare`] failed; it is tried again
+    Failed(String),
+}
+
+/// The queue and its worker thread.
+pub struct Jobs {
+    pub(super) shared: Arc<Shared>,
+    /// Held as long as the queue lives, so that no second service works on the same data directory
+    _lock: File,
+}
+
+pub(super) struct Shared {
+    pub state: Mutex<State>,
+    /// A job was queued, the queue is stopping, or the worker has ended
+    pub changed: Condvar,
+    pub objects: Arc<dyn Objects>,
+    pub capacity: usize,
+    pub events: broadcast::Sender<Event>,
+    pub revision: AtomicU64,
+}
+
+pub(super) struct State {
+    pub store: Store,
+    pub running: Option<Running>,
+    pub readiness: Readiness,
+    pub stopping: bool,
+    pub worker_ended: bool,
+}
+
+/// What is known of the running job in memory only.
+pub(super) struct Running {
+    pub id: JobId,
+    pub cancel: CancelToken,
+    pub progress: Arc<Mutex<Option<Progress>>>,
+}
+
+impl Jobs {
+    /// Opens the queue of `directory`, made if need be, and starts the worker; at most `capacity` jobs wait in it.
+    ///
+    /// # Errors
+    /// `storage_failed` where the directory cannot be written, or another process has it open.
+    pub fn open(
+        directory: &Path,
+        capacity: usize,
+        objects: Arc<dyn Objects>,
+        runner: Arc<dyn Runner>,
+    ) -> Result<Jobs> {
+        std::fs::create_dir_all(directory).map_err(|error| {
+            Error::storage(format!("cannot make the data directory {}", directory.display())).caused_by(error)
+        })?;
+        let lock = lock(directory)?;
+        let state = State {
+            store: Store::open(&directory.join("jobs.sqlite"))?,
+            running: None,
+            readiness: Readiness::Preparing,
+            stopping: false,
+            worker_ended: false,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            objects,
+            capacity,
+            events: broadcast::Sender::new(EVENTS_KEPT),
+            revision: AtomicU64::new(0),
+        });
+        worker::start(shared.clone(), runner)?;
+        Ok(Jobs { shared, _lock: lock })
+    }
+
+    /// Stores a request and returns its job: the one that there is, or a new one at the end of the queue. A failed or
+    /// canceled job is queued again, and so is a complete one whose results are gone.
+    ///
+    /// # Errors
+    /// `input_not_found`, `forbidden` or `storage_failed` for what the job reads; `queue_full`; `not_ready` while
+    /// stopping; `idempotency_conflict` where the key was used with another body.
+    pub fn submit(&self, request: &JobRequest, key: Option<&IdempotencyKey>) -> Result<Submitted> {
+        if let Some(job) = self.shared.state.lock().recall(key)? {
+            return Ok(Submitted { job, queued: false });
+        }
+        let id = JobId::derive(request, &self.read_inputs(request)?)?;
+        let results_gone = self.results_gone(&id, request)?;
+        let state = self.shared.state.lock();
+        // the same key may have come in between
+        if let Some(job) = state.recall(key)? {
+            return Ok(Submitted { job, queued: false });
+        }
+        let present = state.store.get(&id)?.is_some_and(|job| match job.state {
+            JobState::Complete => !results_gone,
+            state => !state.is_final(),
+        });
+        if !present {
+            state.admit(self.shared.capacity)?;
+            state.store.enqueue(&id, request)?;
+            log::info!("job {id} queued");
+        }
+        if let Some(key) = key {
+            state.store.remember(key, &id)?;
+        }
+        let job = state.job(&id)?;
+        if !present {
+            self.shared.announce(Change::State(id));
+            self.shared.changed.notify_all();
+        }
+        Ok(Submitted { job, queued: !present })
+    }
+
+    /// # Errors
+    /// `job_not_found`.
+    pub fn get(&self, id: &JobId) -> Result<Job> {
+        self.shared.state.lock().job(id)
+    }
+
+    /// Jobs, the latest first.
+    pub fn list(&self, filter: &Filter) -> Result<JobPage> {
+        let state = self.shared.state.lock();
+        let more = Filter { limit: filter.limit + 1, ..filter.clone() };
+        let mut stored = state.store.list(&more, state.running.as_ref().map(|running| &running.id))?;
+        let has_more = stored.len() > filter.limit;
+        stored.truncate(filter.limit);
+        let next = stored.last().filter(|_| has_more).map(|job| job.seq.to_string());
+        let jobs = stored.into_iter().map(|job| state.tell(job)).collect::<Result<_>>()?;
+        Ok(JobPage { jobs, next })
+    }
+
+    /// Cancels a job: at once where it waits, else as soon as the engine gives up, which it is asked to.
+    ///
+    /// # Errors
+    /// `job_not_found`; `job_state` where the job has ended.
+    pub fn cancel(&self, id: &JobId) -> Result<Job> {
+        let state = self.shared.state.lock();
+        let job = state.job(id)?;
+        if job.state.is_final() {
+            return Err(Error::new(
+                Code::JobState,
+                format!("job {id} is {}; only a queued or running job can be canceled", job.state.name()),
+            ));
+        }
+        state.store.request_cancel(id)?;
+        match &state.running {
+            Some(running) if running.id == *id => running.cancel.cancel(),
+            _ => state.store.finish(id, &Outcome::Canceled)?,
+        }
+        let job = state.job(id)?;
+        self.shared.announce(Change::State(id.clone()));
+        log::info!("job {id} is to be canceled");
+        Ok(job)
+    }
+
+    /// Everything that happens from now on. A subscriber that falls behind loses events and is told so.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.shared.events.subscribe()
+    }
+
+    /// How many jobs there are in each state.
+    pub fn counts(&self) -> Result<[(JobState, u64); 5]> {
+        let state = self.shared.state.lock();
+        let running = u64::from(state.running.is_some());
+        let mut counts = JobState::ALL.map(|state| (state, 0));
+        for (job_state, count) in &mut counts {
+            *count = match job_state {
+                JobState::Running => running,
+                JobState::Queued => state.store.count(JobState::Queued)?.saturating_sub(running),
+                stored => state.store.count(*stored)?,
+            };
+        }
+        Ok(counts)
+    }
+
+    pub fn readiness(&self) -> Readiness {
+        self.shared.state.lock().readiness.clone()
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.shared.state.lock().stopping
+    }
+
+    /// Takes no more jobs and asks the running one to give up; it stays queued, and so a later start runs it again.
+    pub fn stop(&self) -> Result<()> {
+        let mut state = self.shared.state.lock();
+        if std::mem::replace(&mut state.stopping, true) {
+            return Ok(());
+        }
+        let unmarked = match &state.running {
+            Some(running) => {
+                running.cancel.cancel();
+                state.store.unmark_started(&running.id)
+            }
+            None => Ok(()),
+        };
+        self.shared.announce(Change::Stopping);
+        self.shared.changed.notify_all();
+        unmarked
+    }
+
+    /// Waits until the worker has ended after [`Jobs::stop`]; false if it did not within `patience`.
+    pub fn wait_stopped(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.shared.state.lock();
+        while !state.worker_ended {
+            if self.shared.changed.wait_until(&mut state, deadline).timed_out() {
+                return state.worker_ended;
+            }
+        }
+        true
+    }
+
+    fn read_inputs(&self, request: &JobRequest) -> Result<Vec<ObjectInfo>> {
+        let mut inputs = Vec::new();
+        for (_, _, location) in request.locations().iter().filter(|(_, role, _)| *role == Role::Input) {
+            let mut objects = self.shared.objects.list(location)?;
+            objects.sort();
+            inputs.append(&mut objects);
+        }
+        Ok(inputs)
+    }
+
+    /// Whether a job is complete, but what was written last is there no more.
+    fn results_gone(&self, id: &JobId, request: &JobRequest) -> Result<bool> {
+        let stored = self.shared.state.lock().store.get(id)?;
+        match (stored, request.outputs().last()) {
+            (Some(job), Some(last)) if job.state == JobState::Complete => {
+                Ok(!self.shared.objects.exists(last)?)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            log::error!("{error}");
+        }
+    }
+}
+
+impl Shared {
+    /// Does not block. Changes of state are told while the state is held, so that they are told in their order.
+    pub fn announce(&self, change: Change) {
+        let revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
+        // fails only where nobody listens
+        let _ = self.events.send(Event { revision, change });
+    }
+}
+
+impl State {
+    pub fn job(&self, id: &JobId) -> Result<Job> {
+        match self.store.get(id)? {
+            Some(stored) => self.tell(stored),
+            None => Err(Error::new(Code::JobNotFound, format!("there is no job {id}"))),
+        }
+    }
+
+    /// A stored job together with what only memory knows.
+    fn tell(&self, stored: Stored) -> Result<Job> {
+        let running = self.running.as_ref().filter(|running| running.id == stored.id);
+        let state = if running.is_some() { JobState::Running } else { stored.state };
+        let outputs = if state == JobState::Complete { stored.request.outputs() } else { Vec::new() };
+        let request = serde_json::to_value(&stored.request)
+            .map_err(|error| Error::internal("a request does not fit into JSON").caused_by(error))?;
+        Ok(Job {
+            id: stored.id,
+            kind: stored.request.kind(),
+            state,
+            created: stored.created,
+            started: stored.started,
+            finished: stored.finished,
+            cancel_requested: stored.cancel_requested,
+            progress: running.and_then(|running| running.progress.lock().as_ref().map(JobProgress::from)),
+            request,
+            outputs,
+            result: stored.result,
+            error: stored.error,
+        })
+    }
+
+    fn recall(&self, key: Option<&IdempotencyKey>) -> Result<Option<Job>> {
+        let Some(key) = key else { return Ok(None) };
+        match self.store.recall(key)? {
+            Some((id, true)) => self.job(&id).map(Some),
+            Some((_, false)) => Err(Error::new(
+                Code::IdempotencyConflict,
+                format!("the Idempotency-Key {:?} was used with another body", key.key),
+            )),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether one more job may wait.
+    fn admit(&self, capacity: usize) -> Result<()> {
+        if self.stopping {
+            return Err(Error::new(Code::NotReady, "the service is stopping"));
+        }
+        let waiting = self.store.count(JobState::Queued)? - u64::from(self.running.is_some());
+        if waiting >= capacity as u64 {
+            return Err(Error::new(Code::QueueFull, format!("{waiting} jobs wait; allowed are {capacity}")));
+        }
+        Ok(())
+    }
+}
+
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
+    let failed = |error: std::io::Error| {
+        Error::storage(format!("cannot lock the data directory {}", directory.display())).caused_by(error)
+    };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::storage(format!(
+            "the data directory {} is in use by another bioprune",
+            directory.display()
+        ))),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}

@@ -1,0 +1,206 @@
+//! The worker: one thread that takes jobs from the queue and runs them, one after another.
+
+use super::id::JobId;
+use super::job::JobProgress;
+use super::problem::Problem;
+use super::queue::{Change, Readiness, Running, Shared};
+use super::request::JobRequest;
+use super::runner::Runner;
+use super::store::Outcome;
+use crate::error::{Code, Error, Result};
+use crate::pipeline::{CancelToken, Progress, ProgressSink};
+use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A job that took the process down with it so often is not begun again.
+const MAX_STARTS: u32 = 3;
+/// How long until a failed [`Runner::prepare`], or a failed store, is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// Between two events of progress of one stage.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+pub(super) fn start(shared: Arc<Shared>, runner: Arc<dyn Runner>) -> Result<()> {
+    std::thread::Builder::new()
+        .name("worker".to_string())
+        .spawn(move || {
+            work(&shared, runner.as_ref());
+            shared.state.lock().worker_ended = true;
+            shared.changed.notify_all();
+        })
+        .map_err(|error| Error::internal("cannot start the worker thread").caused_by(error))?;
+    Ok(())
+}
+
+fn work(shared: &Arc<Shared>, runner: &dyn Runner) {
+    prepare(shared, runner);
+    loop {
+        match shared.claim() {
+            Ok(Next::Run(claim)) => {
+                let outcome = claim.run(shared, runner);
+                if let Err(error) = shared.finish(&claim.id, outcome) {
+                    log::error!("job {} runs again: {error}", claim.id);
+                }
+            }
+            Ok(Next::Prepare) => prepare(shared, runner),
+            Ok(Next::Stop) => return,
+            Err(error) => {
+                log::error!("{error}");
+                std::thread::sleep(RETRY);
+            }
+        }
+    }
+}
+
+fn prepare(shared: &Shared, runner: &dyn Runner) {
+    let prepared = guarded(|| runner.prepare());
+    let readiness = match prepared {
+        Ok(()) => Readiness::Ready,
+        Err(error) => {
+            log::warn!("not ready: {error}");
+            Readiness::Failed(error.to_string())
+        }
+    };
+    shared.state.lock().readiness = readiness;
+}
+
+/// What the worker does next.
+enum Next {
+    Run(Claim),
+    Prepare,
+    Stop,
+}
+
+/// A job taken from the queue.
+struct Claim {
+    id: JobId,
+    request: JobRequest,
+    cancel: CancelToken,
+    progress: Arc<Mutex<Option<Progress>>>,
+}
+
+impl Claim {
+    fn run(&self, shared: &Arc<Shared>, runner: &dyn Runner) -> Outcome {
+        let sink = Arc::new(Sink {
+            shared: shared.clone(),
+            job: self.id.clone(),
+            progress: self.progress.clone(),
+            told: Mutex::new(None),
+        });
+        match guarded(|| runner.run(&self.request, sink, self.cancel.clone())) {
+            Ok(result) => Outcome::Complete(result),
+            Err(_) if self.cancel.is_canceled() => Outcome::Canceled,
+            Err(error) => {
+                if error.code == Code::Internal {
+                    log::error!("job {}: {error}", self.id);
+                }
+                Outcome::Failed(Problem::from(error))
+            }
+        }
+    }
+}
+
+/// Calls the engine; a panic in it is the job's error and not the service's end.
+fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("of unknown kind");
+        Err(Error::internal(format!("the computation panicked: {message}")))
+    })
+}
+
+impl Shared {
+    /// Waits for a job and takes it.
+    fn claim(&self) -> Result<Next> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopping {
+                return Ok(Next::Stop);
+            }
+            match state.store.oldest_queued()? {
+                // the service ended after the request to cancel and before the job did
+                Some(job) if job.cancel_requested => {
+                    state.store.finish(&job.id, &Outcome::Canceled)?;
+                    self.announce(Change::State(job.id));
+                }
+                Some(job) if job.starts >= MAX_STARTS => {
+                    let detail = format!("the service ended {MAX_STARTS} times while this job ran");
+                    let problem = Problem::new(Code::Internal, detail);
+                    log::error!("job {} failed: {}", job.id, problem.detail);
+                    state.store.finish(&job.id, &Outcome::Failed(problem))?;
+                    self.announce(Change::State(job.id));
+                }
+                Some(job) => {
+                    state.store.mark_started(&job.id)?;
+                    let claim = Claim {
+                        id: job.id,
+                        request: job.request,
+                        cancel: CancelToken::default(),
+                        progress: Arc::default(),
+                    };
+                    state.running = Some(Running {
+                        id: claim.id.clone(),
+                        cancel: claim.cancel.clone(),
+                        progress: claim.progress.clone(),
+                    });
+                    self.announce(Change::State(claim.id.clone()));
+                    log::info!("job {} started", claim.id);
+                    return Ok(Next::Run(claim));
+                }
+                None if state.readiness == Readiness::Ready => self.changed.wait(&mut state),
+                None => {
+                    if self.changed.wait_for(&mut state, RETRY).timed_out() {
+                        return Ok(Next::Prepare);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores what came of the running job.
+    fn finish(&self, id: &JobId, outcome: Outcome) -> Result<()> {
+        let mut state = self.state.lock();
+        state.running = None;
+        // a stopping service canceled it, and nobody else asked: it stays in the queue
+        let given_up = state.stopping
+            && matches!(outcome, Outcome::Canceled)
+            && state.store.get(id)?.is_some_and(|job| !job.cancel_requested);
+        if !given_up {
+            state.store.finish(id, &outcome)?;
+        }
+        self.announce(Change::State(id.clone()));
+        match &outcome {
+            _ if given_up => log::info!("job {id} stays in the queue"),
+            Outcome::Complete(_) => log::info!("job {id} complete"),
+            Outcome::Failed(problem) => log::warn!("job {id} failed: {}: {}", problem.code, problem.detail),
+            Outcome::Canceled => log::info!("job {id} canceled"),
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a job's progress and tells it to those who listen.
+struct Sink {
+    shared: Arc<Shared>,
+    job: JobId,
+    progress: Arc<Mutex<Option<Progress>>>,
+    /// When the last event was sent, and of which stage
+    told: Mutex<Option<(Instant, crate::pipeline::Stage)>>,
+}
+
+impl ProgressSink for Sink {
+    fn update(&self, progress: &Progress) {
+        *self.progress.lock() = Some(progress.clone());
+        let mut told = self.told.lock();
+        let due =
+            told.is_none_or(|(when, stage)| stage != progress.stage || when.elapsed() >= PROGRESS_INTERVAL);
+        if due {
+            *told = Some((Instant::now(), progress.stage));
+            self.shared.announce(Change::Progress(self.job.clone(), JobProgress::from(progress)));
+        }
+    }
+}

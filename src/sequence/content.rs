@@ -1,0 +1,164 @@
+//! The decompressed content of a source, made on a thread that runs ahead, with the place of every byte.
+
+use super::bgzf;
+use super::read_ahead::{Outlet, ReadAhead};
+use super::source::{Compression, Source};
+use crate::error::{Error, Result};
+use crate::storage::{Storage, unwrap_io};
+use flate2::bufread::MultiGzDecoder;
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read};
+
+/// Bytes of content that are handed over at once: enough to make the hand-over cheap, few enough for the cache.
+pub(super) const CHUNK: usize = 256 << 10;
+/// Chunks that wait to be parsed; with [`CHUNK`] they bound the memory of a reading thread to 2 MiB.
+const DEPTH: usize = 8;
+
+/// Some bytes of content; for BGZF with the (content offset, byte of the file) at which its blocks begin.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub bytes: Vec<u8>,
+    pub blocks: Vec<(u64, u64)>,
+}
+
+/// Reads content from a place of a source on. Offsets count from the first byte read, or, for plain sources, from the
+/// start of the file.
+pub(super) struct Content {
+    chunks: ReadAhead<Chunk>,
+    chunk: Vec<u8>,
+    consumed: usize,
+    /// Offset of the first byte of `chunk`
+    start: u64,
+    compression: Compression,
+    /// Blocks that may still be asked for, in order
+    blocks: VecDeque<(u64, u64)>,
+}
+
+impl Content {
+    /// From byte `from` of the source, which must be 0 or, for BGZF, the start of a block, or, for plain, any.
+    pub(super) fn open(storage: &Storage, source: &Source, from: u64) -> Result<Content> {
+        let (storage, owned) = (storage.clone(), source.clone());
+        let chunks = ReadAhead::spawn(DEPTH, move |outlet| produce(&storage, &owned, from, outlet))?;
+        let start = if source.compression == Compression::None { from } else { 0 };
+        let compression = source.compression;
+        Ok(Content { chunks, chunk: Vec::new(), consumed: 0, start, compression, blocks: VecDeque::new() })
+    }
+
+    /// The offset of the next byte.
+    pub(super) fn offset(&self) -> u64 {
+        self.start + self.consumed as u64
+    }
+
+    /// The rest of the current chunk, or the next chunk; empty at the end.
+    pub(super) fn fill(&mut self) -> Result<&[u8]> {
+        while self.consumed == self.chunk.len() {
+            let Some(chunk) = self.chunks.next().transpose()? else { break };
+            self.start += self.chunk.len() as u64;
+            self.chunk = chunk.bytes;
+            self.consumed = 0;
+            self.blocks.extend(chunk.blocks);
+        }
+        Ok(&self.chunk[self.consumed..])
+    }
+
+    /// The position that a record at `offset` has: see [`Record::position`](super::Record::position). Offsets must
+    /// not decrease from call to call, also with [`place`](Content::place).
+    pub(super) fn position(&mut self, offset: u64) -> u64 {
+        match self.compression {
+            Compression::Bgzf => {
+                let (block_offset, block) = self.block(offset);
+                (block << 16) | (offset - block_offset)
+            }
+            _ => offset,
+        }
+    }
+
+    /// The byte of the file that decides to which shard `offset` belongs: itself, or the start of its BGZF block.
+    pub(super) fn place(&mut self, offset: u64) -> u64 {
+        match self.compression {
+            Compression::Bgzf => self.block(offset).1,
+            _ => offset,
+        }
+    }
+
+    fn block(&mut self, offset: u64) -> (u64, u64) {
+        while self.blocks.get(1).is_some_and(|next| next.0 <= offset) {
+            self.blocks.pop_front();
+        }
+        self.blocks.front().copied().unwrap_or_default()
+    }
+}
+
+impl Read for Content {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buf)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Content {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.fill().map_err(io::Error::other)
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.consumed += length;
+    }
+}
+
+fn produce(storage: &Storage, source: &Source, from: u64, outlet: &Outlet<Chunk>) -> Result<()> {
+    let open = || storage.open_at(&source.info(), from);
+    match source.compression {
+        Compression::None => send_all(open()?, source, outlet),
+        Compression::Gzip => send_all(gzip(open()?), source, outlet),
+        Compression::Zstd => send_all(zstd(open()?, source)?, source, outlet),
+        Compression::Bgzf => bgzf::produce(storage, source, from, outlet),
+    }
+}
+
+/// All members, one after the other.
+pub(super) fn gzip(reader: impl Read) -> impl Read {
+    MultiGzDecoder::new(BufReader::with_capacity(CHUNK, reader))
+}
+
+/// All frames, one after the other.
+pub(super) fn zstd(reader: impl Read, source: &Source) -> Result<impl Read> {
+    zstd::stream::read::Decoder::new(reader).map_err(|error| decode_error(source, error))
+}
+
+fn send_all(mut reader: impl Read, source: &Source, outlet: &Outlet<Chunk>) -> Result<()> {
+    loop {
+        let mut bytes = vec![0; CHUNK];
+        let length = read_full(&mut reader, &mut bytes).map_err(|error| decode_error(source, error))?;
+        bytes.truncate(length);
+        if length == 0 || !outlet.send(Chunk { bytes, blocks: Vec::new() }) {
+            return Ok(());
+        }
+    }
+}
+
+/// Fills `bytes` unless the end comes first; returns how many were read.
+pub(super) fn read_full(reader: &mut impl Read, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while length < bytes.len() {
+        match reader.read(&mut bytes[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(length)
+}
+
+/// What a failed decompression means: the storage failed, the file was cut, or it is damaged.
+pub(super) fn decode_error(source: &Source, error: io::Error) -> Error {
+    let (uri, compression) = (&source.uri, source.compression);
+    unwrap_io(error).unwrap_or_else(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            Error::bad_input(format!("{uri}: the {compression} data ends early: the file was cut"))
+        }
+        _ => Error::bad_input(format!("{uri}: the {compression} data is damaged")).caused_by(error),
+    })
+}

@@ -1,0 +1,222 @@
+//! FASTA records, parsed by needletail.
+//!
+//! needletail gives header, sequence and offset of every record. What the contract asks beyond that comes from a tap
+//! on the bytes that it reads: the place of each record in a BGZF file, a limit on its length, our own errors, and
+//! the exact end of the last record. For that the tap adds two line breaks at the end, which needletail leaves out of
+//! the last record: so a last record without a line break, or without any sequence, is parsed as any other.
+
+use super::bgzf;
+use super::content::Content;
+use super::record::{MAX_RECORD_BYTES, Record, shown};
+use super::source::{Compression, Source};
+use crate::error::{Error, Result};
+use crate::storage::{Location, Storage, unwrap_io};
+use needletail::parser::{FastaReader, FastxReader};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes that needletail holds at once, unless a record is longer.
+const BUFFER: usize = 256 << 10;
+/// See the head of this file.
+const PADDING: usize = 2;
+
+/// The records of one part of a FASTA source.
+pub(super) struct FastaRecords {
+    reader: FastaReader<Tap>,
+    tap: Tap,
+    uri: Location,
+    compression: Compression,
+    source: u32,
+    /// Offset of the first record
+    base: u64,
+    /// A record belongs to the part if the line break before it lies before this byte of the file
+    end: u64,
+}
+
+impl FastaRecords {
+    /// The records that belong to `range` of the source: those after a line break that lies in it (in BGZF: whose
+    /// block begins in it); the first record of the file belongs to its first byte. `None` if there are none.
+    pub(super) fn open(
+        storage: &Storage,
+        source: &Source,
+        index: u32,
+        range: Range<u64>,
+    ) -> Result<Option<FastaRecords>> {
+        let from = match source.compression {
+            Compression::Bgzf if range.start > 0 => bgzf::next_block(storage, source, range.start)?,
+            Compression::Bgzf | Compression::None => Some(range.start),
+            Compression::Gzip | Compression::Zstd => Some(0),
+        };
+        let Some(from) = from.filter(|from| *from < range.end) else { return Ok(None) };
+        let mut content = Content::open(storage, source, from)?;
+        if !skip_to_record(&mut content, source, from == 0)? {
+            return match from {
+                0 => Err(Error::bad_input(format!("{} holds no record", source.uri))),
+                _ => Ok(None),
+            };
+        }
+        let base = content.offset();
+        let end = if source.is_splittable() { range.end } else { u64::MAX };
+        let (uri, compression) = (source.uri.clone(), source.compression);
+        let tap = Tap::new(Tapped {
+            uri: uri.clone(),
+            compression,
+            content,
+            padding: PADDING,
+            end: None,
+            record: base,
+            failure: None,
+        });
+        let reader = FastaReader::with_capacity(tap.clone(), BUFFER);
+        Ok(Some(FastaRecords { reader, tap, uri, compression, source: index, base, end }))
+    }
+
+    fn parse(&mut self) -> Result<Option<Record>> {
+        let parsed = match self.reader.next() {
+            None => return Ok(None),
+            Some(Ok(parsed)) => parsed,
+            Some(Err(error)) => {
+                let ours = self.tap.lock().failure.take();
+                return Err(ours.unwrap_or_else(|| Error::bad_input(format!("{}: {error}", self.uri))));
+            }
+        };
+        let offset = self.base + parsed.position().byte();
+        let all = parsed.all();
+        let (position, next) = {
+            let mut tapped = self.tap.lock();
+            if offset > 0 && tapped.content.place(offset - 1) >= self.end {
+                return Ok(None);
+            }
+            let next = (offset + all.len() as u64 + 1).min(tapped.end.unwrap_or(u64::MAX));
+            let position = tapped.content.position(offset);
+            if next - offset > MAX_RECORD_BYTES as u64 {
+                return Err(tapped.too_long());
+            }
+            tapped.record = next;
+            (position, next)
+        };
+        let length = (next - offset) as usize;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(&all[..length.min(all.len())]);
+        if length > all.len() {
+            bytes.push(b'\n');
+        }
+        let record = Record::fasta(self.source, position, bytes, parsed.id().len());
+        if record.id().is_empty() {
+            return Err(Error::bad_input(format!(
+                "{}: a record without an id (header `{}`) at {}; allowed is `>` and at once a name",
+                self.uri,
+                shown(record.header()),
+                self.compression.place(position)
+            )));
+        }
+        Ok(Some(record))
+    }
+}
+
+impl Iterator for FastaRecords {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Result<Record>> {
+        self.parse().transpose()
+    }
+}
+
+/// Goes to the next `>` at the start of a line; false if there is none. Before the first of a file only blank lines
+/// are allowed.
+fn skip_to_record(content: &mut Content, source: &Source, at_file_start: bool) -> Result<bool> {
+    let mut at_line_start = at_file_start;
+    loop {
+        let chunk = content.fill()?;
+        if chunk.is_empty() {
+            return Ok(false);
+        }
+        let mut skipped = 0;
+        let mut found = at_line_start && chunk[0] == b'>';
+        for line_break in memchr::memchr_iter(b'\n', if found { &[] } else { chunk }) {
+            skipped = line_break + 1;
+            found = chunk.get(skipped) == Some(&b'>');
+            if found {
+                break;
+            }
+        }
+        if !found {
+            at_line_start = skipped == chunk.len();
+            skipped = chunk.len();
+        }
+        if at_file_start && !chunk[..skipped].trim_ascii().is_empty() {
+            return Err(Error::bad_input(format!("{}: data before the first `>`", source.uri)));
+        }
+        std::io::BufRead::consume(content, skipped);
+        if found {
+            return Ok(true);
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Tap(Arc<Mutex<Tapped>>);
+
+struct Tapped {
+    uri: Location,
+    compression: Compression,
+    content: Content,
+    /// Line breaks still to be added at the end
+    padding: usize,
+    /// Offset of the end of the content, once seen
+    end: Option<u64>,
+    /// Offset of the record that is being parsed
+    record: u64,
+    /// What ended the reading; needletail keeps only the text of an error
+    failure: Option<Error>,
+}
+
+impl Tap {
+    fn new(tapped: Tapped) -> Tap {
+        Tap(Arc::new(Mutex::new(tapped)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tapped> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Read for Tap {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut tapped = self.lock();
+        tapped.read(buf).map_err(|error| {
+            let text = error.to_string();
+            tapped.failure = Some(error);
+            io::Error::other(text)
+        })
+    }
+}
+
+impl Tapped {
+    fn too_long(&mut self) -> Error {
+        let place = self.compression.place(self.content.position(self.record));
+        Error::bad_input(format!(
+            "{}: the record at {place} is longer than the {MAX_RECORD_BYTES} bytes allowed",
+            self.uri
+        ))
+    }
+
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let offset = self.content.offset();
+        if offset - self.record > MAX_RECORD_BYTES as u64 {
+            return Err(self.too_long());
+        }
+        let read = self.content.read(buf).map_err(|error| {
+            unwrap_io(error).unwrap_or_else(|error| Error::internal("cannot read content").caused_by(error))
+        })?;
+        if read > 0 || buf.is_empty() {
+            return Ok(read);
+        }
+        self.end = Some(offset);
+        let padding = self.padding.min(buf.len());
+        buf[..padding].fill(b'\n');
+        self.padding -= padding;
+        Ok(padding)
+    }
+}

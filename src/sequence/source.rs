@@ -1,0 +1,71 @@
+//! One input object and the form of its content.
+
+use crate::storage::{Location, ObjectInfo};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The form of the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    Fasta,
+    Text,
+    Parquet,
+}
+
+/// How the content is compressed as a whole (Parquet compresses inside).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    None,
+    Gzip,
+    /// Blocked gzip, as `bgzip` writes: can be read from the middle
+    Bgzf,
+    Zstd,
+}
+
+/// One version of an input, as it is recorded with the scores.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub uri: Location,
+    /// Bytes, as stored
+    pub size: u64,
+    /// What the store calls this version
+    pub etag: Option<String>,
+    pub format: Format,
+    pub compression: Compression,
+}
+
+impl Source {
+    /// The object that holds it, for reading exactly this version.
+    pub fn info(&self) -> ObjectInfo {
+        ObjectInfo { location: self.uri.clone(), size: self.size, etag: self.etag.clone() }
+    }
+
+    /// Whether reading can begin near any byte of it.
+    pub(super) fn is_splittable(&self) -> bool {
+        matches!(self.compression, Compression::None | Compression::Bgzf)
+    }
+}
+
+impl Compression {
+    /// A position in a source so compressed, in words.
+    pub(super) fn place(self, position: u64) -> String {
+        match self {
+            Compression::None => format!("byte {position}"),
+            Compression::Bgzf => format!("virtual offset {position}"),
+            Compression::Gzip | Compression::Zstd => format!("decompressed byte {position}"),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Compression::None => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Bgzf => "BGZF",
+            Compression::Zstd => "zstd",
+        })
+    }
+}

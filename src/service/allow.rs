@@ -1,0 +1,263 @@
+//! Which locations requests may touch.
+
+use crate::error::{Code, Error, Result};
+use std::path::{Component, Path, PathBuf};
+
+const OBJECT_STORES: [&str; 3] = ["s3", "gs", "az"];
+
+/// What the operator allows: everything below some prefixes, or, without any, the object stores.
+#[derive(Clone, Debug)]
+pub(super) struct AllowList {
+    prefixes: Vec<Prefix>,
+}
+
+#[derive(Clone, Debug)]
+enum Prefix {
+    /// A directory, links resolved
+    Local(PathBuf),
+    /// A URI without a slash at its end
+    Remote(String),
+}
+
+impl AllowList {
+    /// # Errors
+    /// `usage` where a prefix is no URI of a known kind, or a directory that is not there.
+    pub fn parse(prefixes: &[String]) -> Result<AllowList> {
+        let prefixes = prefixes.iter().map(|prefix| Prefix::parse(prefix)).collect::<Result<_>>()?;
+        Ok(AllowList { prefixes })
+    }
+
+    /// Whether requests may touch `location`, which may be a glob.
+    ///
+    /// # Errors
+    /// `forbidden`.
+    pub fn check(&self, location: &str) -> Result<()> {
+        let allowed = match local_path(location) {
+            Some(path) => self.allows_path(location, &path)?,
+            None => self.allows_uri(location)?,
+        };
+        if allowed {
+            return Ok(());
+        }
+        let allowed = match self.prefixes.as_slice() {
+            [] => "s3://, gs:// and az://".to_string(),
+            prefixes => prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>().join(", "),
+        };
+        Err(Error::new(Code::Forbidden, format!("location {location:?}: this service allows {allowed}")))
+    }
+
+    /// What to ask for an answer to learn whether the allowed stores are in reach: names that need not exist.
+    pub fn probes(&self) -> Vec<String> {
+        self.prefixes.iter().map(|prefix| format!("{prefix}/.bioprune-probe")).collect()
+    }
+
+    fn allows_uri(&self, location: &str) -> Result<bool> {
+        let scheme = location.split_once("://").map_or("", |(scheme, _)| scheme);
+        let rest = &location[scheme.len()..];
+        // keys mean themselves in object stores and are decoded in web addresses: neither may climb
+        if rest.split(['/', '\\']).any(|segment| is_dots(segment) || is_dots(&percent_decoded_dots(segment)))
+        {
+            return Err(climbs(location));
+        }
+        if self.prefixes.is_empty() {
+            return Ok(OBJECT_STORES.contains(&scheme));
+        }
+        Ok(self.prefixes.iter().any(|prefix| match prefix {
+            Prefix::Remote(prefix) => location
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Prefix::Local(_) => false,
+        }))
+    }
+
+    fn allows_path(&self, location: &str, path: &Path) -> Result<bool> {
+        if !path.is_absolute() {
+            return Err(Error::new(
+                Code::Forbidden,
+                format!(
+                    "location {location:?}: a local path must be absolute, and below a directory that is allowed"
+                ),
+            ));
+        }
+        if path.components().any(|component| component == Component::ParentDir) {
+            return Err(climbs(location));
+        }
+        let resolved = resolve(&literal_part(path));
+        Ok(self.prefixes.iter().any(|prefix| match prefix {
+            Prefix::Local(root) => resolved.starts_with(root),
+            Prefix::Remote(_) => false,
+        }))
+    }
+}
+
+impl Prefix {
+    fn parse(text: &str) -> Result<Prefix> {
+        if let Some(path) = local_path(text) {
+            let root = path.canonicalize().map_err(|error| {
+                Error::usage(format!("allow {text:?}: allowed are URI prefixes and directories that exist"))
+                    .caused_by(error)
+            })?;
+            return Ok(Prefix::Local(root));
+        }
+        let known = OBJECT_STORES.iter().chain(&["http", "https"]).any(|scheme| {
+            text.strip_prefix(scheme)
+                .and_then(|rest| rest.strip_prefix("://"))
+                .is_some_and(|rest| !rest.is_empty())
+        });
+        if !known || text.contains(['@', '*', '?', '#']) {
+            return Err(Error::usage(format!(
+                "allow {text:?}: allowed are prefixes such as s3://bucket/data, gs://, az://, https:// and directories"
+            )));
+        }
+        Ok(Prefix::Remote(text.trim_end_matches('/').to_string()))
+    }
+}
+
+impl std::fmt::Display for Prefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Prefix::Local(root) => write!(f, "{}", root.display()),
+            Prefix::Remote(prefix) => f.write_str(prefix),
+        }
+    }
+}
+
+/// The path of a local location; none for a URI of another kind.
+fn local_path(location: &str) -> Option<PathBuf> {
+    match location.split_once("://") {
+        None => Some(PathBuf::from(location)),
+        // a file URI that is none is a relative path, which nothing allows
+        Some(("file", rest)) => Some(
+            url::Url::parse(location)
+                .ok()
+                .and_then(|url| url.to_file_path().ok())
+                .unwrap_or_else(|| rest.into()),
+        ),
+        Some(_) => None,
+    }
+}
+
+fn is_dots(segment: &str) -> bool {
+    matches!(segment, "." | "..")
+}
+
+fn percent_decoded_dots(segment: &str) -> String {
+    segment.replace("%2e", ".").replace("%2E", ".")
+}
+
+fn climbs(location: &str) -> Error {
+    Error::new(
+        Code::Forbidden,
+        format!("location {location:?}: \".\" and \"..\" are not allowed as names in it"),
+    )
+}
+
+/// The directories before the first name with a wildcard.
+fn literal_part(path: &Path) -> PathBuf {
+    let is_literal =
+        |component: &Component<'_>| !component.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    path.components().take_while(is_literal).collect()
+}
+
+/// The path without links, as far as it exists; the rest, which is yet to be written, as it stands.
+fn resolve(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(resolved), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return resolved.join(rest);
+        }
+    }
+    path.to_path_buf()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(prefixes: &[&str]) -> AllowList {
+        AllowList::parse(&prefixes.iter().map(|prefix| prefix.to_string()).collect::<Vec<_>>()).unwrap()
+    }
+
+    fn refused(allow: &AllowList, location: &str) {
+        assert_eq!(allow.check(location).unwrap_err().code, Code::Forbidden, "{location}");
+    }
+
+    #[test]
+    fn without_a_prefix_object_stores_are_allowed_and_nothing_else() {
+        let allow = list(&[]);
+        for location in ["s3://b/a.fa", "gs://b/*.fa", "az://c/a", "s3://b/a b%.fa"] {
+            allow.check(location).unwrap();
+        }
+        for location in [
+            "/etc/passwd",
+            "a.fa",
+            "file:///etc/passwd",
+            "file:/etc/passwd",
+            "http://h/a",
+            "https://h/a",
+            "ftp://h/a",
+        ] {
+            refused(&allow, location);
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        let allow = list(&["s3://b/data", "https://h.example/rna/"]);
+        for location in ["s3://b/data", "s3://b/data/", "s3://b/data/x/*.fa", "https://h.example/rna/a.fa"] {
+            allow.check(location).unwrap();
+        }
+        for location in
+            ["s3://b/database/a.fa", "s3://b", "s3://c/data/a", "https://h.example/dna", "gs://b/data/a"]
+        {
+            refused(&allow, location);
+        }
+    }
+
+    #[test]
+    fn no_location_climbs_out_of_its_prefix() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_str().unwrap();
+        let allow = list(&["s3://b/data", "https://h/data", root]);
+        for location in [
+            "s3://b/data/../secret",
+            "s3://b/data/%2e%2E/secret",
+            "https://h/data/%2e%2e/secret",
+            "https://h/data/.%2e/secret",
+            "s3://b/data/x\\..\\..\\secret",
+            &format!("{root}/../etc/passwd"),
+            &format!("file://{root}/%2e%2e/etc/passwd"),
+            &format!("file://{root}/../../etc/passwd"),
+        ] {
+            refused(&allow, location);
+        }
+    }
+
+    #[test]
+    fn local_files_are_allowed_below_the_directory_and_links_do_not_lead_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("root");
+        std::fs::create_dir_all(root.join("in")).unwrap();
+        std::fs::create_dir_all(directory.path().join("rooted")).unwrap();
+        std::os::unix::fs::symlink("/etc", root.join("out")).unwrap();
+        std::os::unix::fs::symlink(root.join("in"), root.join("link")).unwrap();
+        let allow = list(&[root.to_str().unwrap()]);
+        let below = |name: &str| root.join(name).to_str().unwrap().to_string();
+        for name in ["in/new/scores.tsv", "in/*.fa", "link/a.fa", "*/a.fa", ""] {
+            allow.check(&below(name)).unwrap();
+            allow.check(&format!("file://{}", below(name))).unwrap();
+        }
+        for location in
+            [below("out/passwd"), below("out/*"), format!("{}/rooted/a", directory.path().display())]
+        {
+            refused(&allow, &location);
+        }
+    }
+
+    #[test]
+    fn prefixes_that_mean_nothing_are_refused() {
+        for prefix in ["s3://", "ftp://h/", "s3://key@b/", "s3://b/*", "/does/not/exist", "C:\\data"] {
+            let error = AllowList::parse(&[prefix.to_string()]).unwrap_err();
+            assert_eq!(error.code, Code::Usage, "{prefix}");
+        }
+    }
+}

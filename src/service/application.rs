@@ -1,0 +1,257 @@
+//! The service as a whole: built from its flags, run until it is told to stop.
+
+use super::allow::AllowList;
+use super::auth::{Tokens, authenticate};
+use super::engine::Engine;
+use super::health::Probe;
+use super::metrics::{Metrics, measure};
+use super::routes::{self, Paths};
+use super::storage::AllowedStorage;
+use super::{ServeOptions, Service, openapi};
+use crate::error::{Code, Error, Result};
+use crate::jobs::{Jobs, Objects, Problem, Runner};
+use crate::storage::Storage;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpRequest, HttpServer, web};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use utoipa_actix_web::AppExt;
+
+/// Handlers only parse and wait, so that a few threads serve many clients; the cores belong to the engine.
+const HTTP_THREADS: usize = 2;
+/// How long a stopping service lets requests, and then the running job, come to their end.
+const REQUESTS_GRACE: Duration = Duration::from_secs(5);
+const JOB_GRACE: Duration = Duration::from_secs(30);
+
+/// A service that listens.
+pub struct Application {
+    server: Server,
+    service: web::Data<Service>,
+    address: Address,
+    stop: StopHandle,
+}
+
+#[derive(Clone)]
+enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// Stops a running [`Application`], from any thread.
+#[derive(Clone, Default)]
+pub struct StopHandle(Arc<Notify>);
+
+impl StopHandle {
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Runs the service until SIGINT or SIGTERM. Blocks.
+///
+/// # Errors
+/// Whatever keeps it from starting: flags that make no sense, an address or a data directory in use.
+pub fn serve(options: &ServeOptions) -> Result<()> {
+    actix_web::rt::System::new().block_on(async {
+        let application = Application::build(options)?;
+        log::info!("listening on {}", application.url());
+        application.run().await
+    })
+}
+
+impl Application {
+    /// Opens the data directory, starts the worker and listens; requests are answered once it runs. Must be called
+    /// within an actix runtime.
+    pub fn build(options: &ServeOptions) -> Result<Application> {
+        let allow = AllowList::parse(&options.allow)?;
+        let metrics = Metrics::new()?;
+        let objects = AllowedStorage { allow: allow.clone() };
+        let engine = Engine {
+            storage: Storage,
+            allow: allow.clone(),
+            metrics: metrics.clone(),
+            model: options.model.model.clone(),
+        };
+        Application::assemble(options, allow, metrics, Arc::new(objects), Arc::new(engine))
+    }
+
+    /// The same with another engine and another view of storage, for programs that bring their own.
+    pub fn build_with(
+        options: &ServeOptions,
+        objects: Arc<dyn Objects>,
+        runner: Arc<dyn Runner>,
+    ) -> Result<Application> {
+        Application::assemble(options, AllowList::parse(&options.allow)?, Metrics::new()?, objects, runner)
+    }
+
+    fn assemble(
+        options: &ServeOptions,
+        allow: AllowList,
+        metrics: Metrics,
+        objects: Arc<dyn Objects>,
+        runner: Arc<dyn Runner>,
+    ) -> Result<Application> {
+        let tokens = options.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
+        if tokens.is_open() && options.unix_socket.is_none() && !options.listen.ip().is_loopback() {
+            log::warn!("anyone who reaches {} may use this service: it has no --token-file", options.listen);
+        }
+        let directory = options.data_dir.clone().map_or_else(default_data_directory, Ok)?;
+        let service = web::Data::new(Service {
+            jobs: Jobs::open(&directory, options.queue_length, objects.clone(), runner)?,
+            objects,
+            probe: Probe::new(allow.probes()),
+            allow,
+            tokens,
+            defaults: vec![
+                ("model", json!(options.model.model)),
+                ("threads", json!(options.model.threads)),
+                ("max_batch_tokens", json!(options.model.max_batch_tokens)),
+            ],
+            max_body: options.max_body,
+            metrics,
+            openapi: openapi::openapi_json().into(),
+            paths: Paths::read(openapi::document()),
+        });
+        let (server, address) = listen(options, service.clone())?;
+        Ok(Application { server, service, address, stop: StopHandle::default() })
+    }
+
+    /// What clients are to be given as the service's address: `http://…` or `unix://…`.
+    pub fn url(&self) -> String {
+        match &self.address {
+            Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(path) => format!("unix://{}", path.display()),
+        }
+    }
+
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Serves until SIGINT, SIGTERM or [`StopHandle::stop`]. Then takes no more requests, lets the open ones come to
+    /// their end, and gives up the running job, which stays in the queue.
+    pub async fn run(self) -> Result<()> {
+        let (interrupt, terminate) =
+            (listen_for(SignalKind::interrupt())?, listen_for(SignalKind::terminate())?);
+        let handle = self.server.handle();
+        let stopping = stop_when_told(self.stop.0, interrupt, terminate, handle, self.service.clone());
+        let stopping = actix_web::rt::spawn(stopping);
+        let served = self.server.await;
+        stopping.abort();
+        if let Address::Unix(path) = &self.address {
+            // the socket of the next one is made anew anyway
+            let _ = std::fs::remove_file(path);
+        }
+        let service = self.service;
+        let ended = web::block(move || {
+            service.jobs.stop()?;
+            Ok(service.jobs.wait_stopped(JOB_GRACE))
+        });
+        match ended.await {
+            Ok(Ok(true)) => log::info!("stopped"),
+            Ok(Ok(false)) => log::warn!("the running job did not give up in time; it stays in the queue"),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return Err(Error::internal("the threads that wait for the disk are gone")),
+        }
+        served.map_err(|error| Error::internal("the server failed").caused_by(error))
+    }
+}
+
+async fn stop_when_told(
+    told: Arc<Notify>,
+    mut interrupt: Signal,
+    mut terminate: Signal,
+    server: ServerHandle,
+    service: web::Data<Service>,
+) {
+    tokio::select! {
+        _ = told.notified() => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    log::info!("stopping; once more to end at once");
+    // events and waiting requests end with the queue, or they would hold the server up
+    let queue = web::block(move || service.jobs.stop());
+    let stop = async {
+        if let Ok(Err(error)) = queue.await {
+            log::error!("{error}");
+        }
+        server.stop(true).await;
+    };
+    let again = async {
+        let status = tokio::select! {
+            _ = interrupt.recv() => 130,
+            _ = terminate.recv() => 143,
+        };
+        std::process::exit(status);
+    };
+    tokio::join!(stop, again);
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Error::internal("cannot listen for signals").caused_by(error))
+}
+
+fn listen(options: &ServeOptions, service: web::Data<Service>) -> Result<(Server, Address)> {
+    let factory = move || {
+        let refuse =
+            |http: HttpRequest, service: web::Data<Service>| async move { service.paths.refuse(&http) };
+        let path_problem = |error: actix_web::error::PathError, _: &HttpRequest| {
+            Problem::new(Code::ResourceNotFound, error.to_string()).into()
+        };
+        App::new()
+            .into_utoipa_app()
+            .app_data(service.clone())
+            .app_data(web::PathConfig::default().error_handler(path_problem))
+            .configure(routes::configure)
+            .default_service(web::to(refuse))
+            .into_app()
+            .wrap(from_fn(authenticate))
+            .wrap(from_fn(measure))
+    };
+    let server = HttpServer::new(factory)
+        .workers(HTTP_THREADS)
+        .shutdown_timeout(REQUESTS_GRACE.as_secs())
+        .disable_signals();
+    if let Some(path) = &options.unix_socket {
+        let failed = |error: std::io::Error| {
+            Error::usage(format!("cannot listen on the socket {}", path.display())).caused_by(error)
+        };
+        remove_stale_socket(path)?;
+        return Ok((server.bind_uds(path).map_err(failed)?.run(), Address::Unix(path.clone())));
+    }
+    let failed =
+        |error: std::io::Error| Error::usage(format!("cannot listen on {}", options.listen)).caused_by(error);
+    let server = server.bind(options.listen).map_err(failed)?;
+    let address = server.addrs().first().copied().unwrap_or(options.listen);
+    Ok((server.run(), Address::Tcp(address)))
+}
+
+/// The socket of a service that has ended is in the way of the next; any other file is not ours to remove.
+fn remove_stale_socket(path: &Path) -> Result<()> {
+    let refuse = |why: &str| Err(Error::usage(format!("socket {}: {why}", path.display())));
+    match std::fs::symlink_metadata(path) {
+        Err(_) => Ok(()),
+        Ok(metadata) if !metadata.file_type().is_socket() => refuse("there is a file that is no socket"),
+        Ok(_) if UnixStream::connect(path).is_ok() => refuse("a service listens on it already"),
+        Ok(_) => std::fs::remove_file(path).map_err(|error| {
+            Error::usage(format!("cannot remove the socket {}", path.display())).caused_by(error)
+        }),
+    }
+}
+
+fn default_data_directory() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    state
+        .map(|state| state.join("bioprune"))
+        .ok_or_else(|| Error::usage("--data-dir is needed: neither XDG_STATE_HOME nor HOME is set"))
+}

@@ -1,0 +1,154 @@
+//! Following a job: waiting for its end, and its events as they happen.
+
+use super::Service;
+use super::problem::{blocking, responses};
+use crate::error::{Code, Result};
+use crate::jobs::{Change, Event, Job, JobId, JobProgress, Problem};
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Bytes;
+use actix_web::{HttpResponse, get, web};
+use futures::{Stream, stream};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, timeout, timeout_at};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{ContentBuilder, RefOr, Response, ResponseBuilder};
+
+/// A comment is sent so often where nothing happens, so that proxies keep the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Follows a job as server-sent events: `state` (the whole job) at first and after each change of state, `progress`
+/// (as the job's `progress`) while it runs. The stream ends after the `state` of a job that has ended.
+#[utoipa::path(
+    tag = "jobs",
+    operation_id = "follow_job",
+    params(("id" = String, Path, description = "The job's id", example = "prune-8c1f0a7be2d94c5a1b0f33e2")),
+    responses(Followed),
+    security(("bearer" = []), ())
+)]
+#[get("/v1/jobs/{id}/events")]
+pub(super) async fn events(
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let id: JobId = id.parse()?;
+    let receiver = service.jobs.subscribe();
+    let job = job(&service, &id).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // proxies of nginx's kind would collect events
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(Follower { service, id, receiver, next: Some(job) }.into_stream()))
+}
+
+/// Waits until a job has ended, the service stops, or `patience` is at its end.
+pub(super) async fn until_final(
+    service: &web::Data<Service>,
+    id: &JobId,
+    mut receiver: Receiver<Event>,
+    patience: Duration,
+) -> Result<Job, Problem> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let current = job(service, id).await?;
+        if current.state.is_final() {
+            return Ok(current);
+        }
+        loop {
+            match timeout_at(deadline, receiver.recv()).await {
+                Err(_) | Ok(Err(RecvError::Closed)) => return job(service, id).await,
+                Ok(Err(RecvError::Lagged(_))) => break,
+                Ok(Ok(event)) => match event.change {
+                    Change::State(changed) if changed == *id => break,
+                    Change::Stopping => return job(service, id).await,
+                    Change::State(_) | Change::Progress(..) => {}
+                },
+            }
+        }
+    }
+}
+
+async fn job(service: &web::Data<Service>, id: &JobId) -> Result<Job, Problem> {
+    let (service, id) = (service.clone(), id.clone());
+    blocking(move || service.jobs.get(&id)).await
+}
+
+struct Follower {
+    service: web::Data<Service>,
+    id: JobId,
+    receiver: Receiver<Event>,
+    /// The state to tell before anything else
+    next: Option<Job>,
+}
+
+impl Follower {
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Problem>> {
+        stream::unfold(Some((self, 0)), |following| async move {
+            let (mut follower, revision) = following?;
+            let (revision, told, job) = match follower.next.take() {
+                Some(job) => (revision, message(revision, "state", &job), Some(job)),
+                None => follower.recv(revision).await?,
+            };
+            let ended = job.is_some_and(|job| job.state.is_final());
+            Some((told, (!ended).then_some((follower, revision))))
+        })
+    }
+
+    /// The next message with its revision; with the job where its state is told. None where the service stops.
+    async fn recv(&mut self, last: u64) -> Option<(u64, Result<Bytes, Problem>, Option<Job>)> {
+        loop {
+            let event = match timeout(KEEP_ALIVE, self.receiver.recv()).await {
+                Err(_) => return Some((last, Ok(Bytes::from_static(b": still here\n\n")), None)),
+                Ok(Err(RecvError::Closed)) => return None,
+                // events were lost: what counts is where the job is now
+                Ok(Err(RecvError::Lagged(_))) => return Some(self.tell_state(last).await),
+                Ok(Ok(event)) => event,
+            };
+            match event.change {
+                Change::Stopping => return None,
+                Change::State(id) if id == self.id => return Some(self.tell_state(event.revision).await),
+                Change::Progress(id, progress) if id == self.id => {
+                    return Some((
+                        event.revision,
+                        message::<JobProgress>(event.revision, "progress", &progress),
+                        None,
+                    ));
+                }
+                Change::State(_) | Change::Progress(..) => {}
+            }
+        }
+    }
+
+    async fn tell_state(&self, revision: u64) -> (u64, Result<Bytes, Problem>, Option<Job>) {
+        match job(&self.service, &self.id).await {
+            Ok(job) => (revision, message(revision, "state", &job), Some(job)),
+            Err(problem) => (revision, Err(problem), None),
+        }
+    }
+}
+
+fn message<T: serde::Serialize>(revision: u64, event: &str, data: &T) -> Result<Bytes, Problem> {
+    let data =
+        serde_json::to_string(data).map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    Ok(Bytes::from(format!("id: {revision}\nevent: {event}\ndata: {data}\n\n")))
+}
+
+/// The documented responses of the events.
+struct Followed;
+
+impl utoipa::IntoResponses for Followed {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut all = responses(&[Code::Unauthorized, Code::JobNotFound, Code::Internal, Code::NotReady]);
+        let content =
+            ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
+        let stream = ResponseBuilder::new()
+            .description("Events: `state` with a Job as data, `progress` with a JobProgress")
+            .content("text/event-stream", content)
+            .build();
+        all.insert("200".to_string(), stream.into());
+        all
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether the service lives, and whether it can take jobs.
+
+use super::Service;
+use super::problem::{blocking, problems};
+use crate::error::{Code, Error, Result};
+use crate::jobs::{Objects, Problem, Readiness};
+use actix_web::{HttpResponse, get, web};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use utoipa::ToSchema;
+
+/// A probe's answer holds so long: readiness is asked often, and a store may charge for each request.
+const PROBE_LIFETIME: Duration = Duration::from_secs(15);
+
+/// The service's own state
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok` or `ready`
+    #[schema(example = "ok")]
+    status: &'static str,
+    /// The program's version
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+}
+
+impl Health {
+    fn answer(status: &'static str) -> HttpResponse {
+        HttpResponse::Ok().json(Health { status, version: env!("CARGO_PKG_VERSION") })
+    }
+}
+
+/// Answers as long as the service lives.
+#[utoipa::path(
+    tag = "service",
+    operation_id = "health",
+    responses((status = 200, description = "The service lives", body = Health))
+)]
+#[get("/healthz")]
+pub(super) async fn healthz() -> HttpResponse {
+    Health::answer("ok")
+}
+
+/// Answers 200 once the model is loaded, the job store works and the allowed stores are in reach; else says why not.
+#[utoipa::path(
+    tag = "service",
+    operation_id = "readiness",
+    responses((status = 200, description = "The service takes jobs", body = Health), NotReady)
+)]
+#[get("/readyz")]
+pub(super) async fn readyz(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let not_ready = |reason: String| Problem::new(Code::NotReady, reason);
+    if service.jobs.is_stopping() {
+        return Err(not_ready("the service is stopping".to_string()));
+    }
+    match service.jobs.readiness() {
+        Readiness::Preparing => return Err(not_ready("the model is being loaded".to_string())),
+        Readiness::Failed(reason) => return Err(not_ready(reason)),
+        Readiness::Ready => {}
+    }
+    let probed = blocking(move || {
+        service.jobs.counts()?;
+        service.probe.ask(service.objects.as_ref())
+    });
+    probed.await.map_err(|problem| not_ready(problem.detail))?;
+    Ok(Health::answer("ready"))
+}
+
+problems!(NotReady: NotReady);
+
+/// Asks the allowed stores for an answer, from time to time.
+pub(super) struct Probe {
+    locations: Vec<String>,
+    answered: Mutex<Option<Instant>>,
+}
+
+impl Probe {
+    pub fn new(locations: Vec<String>) -> Probe {
+        Probe { locations, answered: Mutex::new(None) }
+    }
+
+    fn ask(&self, objects: &dyn Objects) -> Result<()> {
+        let mut answered = self.answered.lock();
+        if answered.is_some_and(|when| when.elapsed() < PROBE_LIFETIME) {
+            return Ok(());
+        }
+        for location in &self.locations {
+            objects.exists(location).map_err(|error| {
+                Error::new(Code::NotReady, format!("no answer about {location}")).caused_by(error)
+            })?;
+        }
+        *answered = Some(Instant::now());
+        Ok(())
+    }
+}

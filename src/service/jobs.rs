@@ -1,0 +1,143 @@
+//! The endpoints that list, show and cancel jobs.
+
+use super::Service;
+use super::problem::{blocking, problems};
+use crate::error::{Code, Error};
+use crate::jobs::{Filter, Job, JobId, JobPage, JobState, Problem};
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+
+const DEFAULT_LIMIT: usize = 50;
+const MOST: usize = 500;
+
+/// Lists jobs, the latest first.
+#[utoipa::path(
+    tag = "jobs",
+    operation_id = "list_jobs",
+    params(ListQuery),
+    responses((status = 200, description = "Some of the jobs", body = JobPage), Listed),
+    security(("bearer" = []), ())
+)]
+#[get("/v1/jobs")]
+pub(super) async fn list(http: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let filter = filter(http.query_string())?;
+    let page = blocking(move || service.jobs.list(&filter)).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
+}
+
+/// Shows a job: its state, progress, speed, results.
+#[utoipa::path(
+    tag = "jobs",
+    operation_id = "show_job",
+    params(("id" = String, Path, description = "The job's id", example = "prune-8c1f0a7be2d94c5a1b0f33e2")),
+    responses((status = 200, description = "The job", body = Job), Shown),
+    security(("bearer" = []), ())
+)]
+#[get("/v1/jobs/{id}")]
+pub(super) async fn show(
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let id: JobId = id.parse()?;
+    let job = blocking(move || service.jobs.get(&id)).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(job))
+}
+
+/// Cancels a job: at once if it waits; if it runs, as soon as the engine gives up. It leaves no outputs behind.
+#[utoipa::path(
+    tag = "jobs",
+    operation_id = "cancel_job",
+    params(("id" = String, Path, description = "The job's id", example = "prune-8c1f0a7be2d94c5a1b0f33e2")),
+    responses(
+        (status = 200, description = "The job is canceled", body = Job),
+        (status = 202, description = "The job runs, and was asked to stop", body = Job),
+        Canceled
+    ),
+    security(("bearer" = []), ())
+)]
+#[post("/v1/jobs/{id}/cancel")]
+pub(super) async fn cancel(
+    id: web::Path<String>,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let id: JobId = id.parse()?;
+    let job = blocking(move || service.jobs.cancel(&id)).await?;
+    let mut response = match job.state {
+        JobState::Canceled => HttpResponse::Ok(),
+        _ => HttpResponse::Accepted(),
+    };
+    Ok(response.insert_header((CACHE_CONTROL, "no-store")).json(job))
+}
+
+/// The query of a list, for its documentation.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read by name in `filter`; the fields are its documentation")]
+struct ListQuery {
+    /// Only jobs in this state
+    state: Option<JobState>,
+    /// Most jobs on a page
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Where to go on: the `next` of the page before
+    #[param(pattern = "^[0-9]{1,18}$", example = "1041")]
+    cursor: Option<String>,
+}
+
+fn filter(query: &str) -> Result<Filter, Problem> {
+    let mut filter = Filter { limit: DEFAULT_LIMIT, ..Filter::default() };
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let refuse = |detail: String| Problem::new(Code::InvalidRequest, detail).with_field(name.as_ref());
+        match name.as_ref() {
+            "state" => filter.state = Some(value.parse().map_err(|error: Error| refuse(error.message))?),
+            "limit" => {
+                filter.limit = value
+                    .parse()
+                    .ok()
+                    .filter(|limit| (1..=MOST).contains(limit))
+                    .ok_or_else(|| refuse(format!("limit {value:?}: allowed are 1 to {MOST}")))?;
+            }
+            "cursor" => {
+                let cursor = value.parse().ok().filter(|cursor| *cursor >= 0);
+                let detail = || refuse(format!("cursor {value:?}: allowed is the `next` of an earlier page"));
+                filter.before = Some(cursor.ok_or_else(detail)?);
+            }
+            _ => {
+                return Err(refuse(format!(
+                    "{name}: there is no such parameter; allowed are state, limit, cursor"
+                )));
+            }
+        }
+    }
+    Ok(filter)
+}
+
+problems!(Listed: Unauthorized, InvalidRequest, Internal, NotReady);
+
+problems!(Shown: Unauthorized, JobNotFound, Internal, NotReady);
+
+problems!(Canceled: Unauthorized, JobNotFound, JobState, Internal, NotReady);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read_and_what_is_wrong_in_them_is_named() {
+        let read = filter("state=failed&limit=7&cursor=12").unwrap();
+        assert_eq!((read.state, read.limit, read.before), (Some(JobState::Failed), 7, Some(12)));
+        for (query, field) in [
+            ("state=done", "state"),
+            ("limit=0", "limit"),
+            ("limit=501", "limit"),
+            ("limit=ten", "limit"),
+            ("cursor=-1", "cursor"),
+            ("cursor=x", "cursor"),
+            ("page=2", "page"),
+        ] {
+            let problem = filter(query).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some(field));
+            assert!(problem.detail.contains("allowed"), "{}", problem.detail);
+        }
+    }
+}

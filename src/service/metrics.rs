@@ -1,0 +1,189 @@
+//! Metrics in Prometheus' text form. Labels are bounded: routes as templates, known methods, stages, states.
+
+use super::Service;
+use super::problem::{blocking, problems};
+use crate::error::{Error, Result};
+use crate::jobs::Problem;
+use crate::pipeline::{Progress, ProgressSink, Stage};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::{HttpResponse, get, web};
+use parking_lot::Mutex;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
+};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The label of requests that no endpoint took: their paths are without bound.
+const NO_ROUTE: &str = "none";
+
+#[derive(Clone)]
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    jobs: IntGaugeVec,
+    records: IntCounterVec,
+    tokens: IntCounterVec,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Metrics> {
+        let build = || {
+            let built = Metrics {
+                registry: Registry::new(),
+                requests: IntCounterVec::new(
+                    Opts::new("bioprune_http_requests_total", "HTTP requests answered"),
+                    &["method", "route", "status"],
+                )?,
+                request_seconds: HistogramVec::new(
+                    HistogramOpts::new("bioprune_http_request_seconds", "Seconds until an answer began"),
+                    &["method", "route"],
+                )?,
+                jobs: IntGaugeVec::new(Opts::new("bioprune_jobs", "Jobs by state"), &["state"])?,
+                records: IntCounterVec::new(
+                    Opts::new("bioprune_records_total", "Records done, by stage"),
+                    &["stage"],
+                )?,
+                tokens: IntCounterVec::new(
+                    Opts::new("bioprune_tokens_total", "Tokens computed, by stage; each mask pass counts"),
+                    &["stage"],
+                )?,
+            };
+            built.registry.register(Box::new(built.requests.clone()))?;
+            built.registry.register(Box::new(built.request_seconds.clone()))?;
+            built.registry.register(Box::new(built.jobs.clone()))?;
+            built.registry.register(Box::new(built.records.clone()))?;
+            built.registry.register(Box::new(built.tokens.clone()))?;
+            Ok(built)
+        };
+        build().map_err(|error: prometheus::Error| Error::internal("cannot set up metrics").caused_by(error))
+    }
+
+    /// Counts what a job does, and passes its progress on to `sink`.
+    pub fn metered(&self, sink: Arc<dyn ProgressSink>) -> Arc<dyn ProgressSink> {
+        Arc::new(Metered { metrics: self.clone(), sink, last: Mutex::new(None) })
+    }
+}
+
+/// Speed and counts of the service, for Prometheus.
+#[utoipa::path(
+    tag = "service",
+    operation_id = "metrics",
+    responses(
+        (status = 200, description = "Metrics in Prometheus' text form", body = String, content_type = "text/plain"),
+        Refused
+    ),
+    security(("bearer" = []), ())
+)]
+#[get("/metrics")]
+pub(super) async fn scrape(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let text = blocking(move || {
+        for (state, count) in service.jobs.counts()? {
+            service.metrics.jobs.with_label_values(&[state.name()]).set(count as i64);
+        }
+        TextEncoder::new()
+            .encode_to_string(&service.metrics.registry.gather())
+            .map_err(|error| Error::internal("cannot write metrics").caused_by(error))
+    });
+    Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(text.await?))
+}
+
+problems!(Refused: Unauthorized, Internal, NotReady);
+
+/// Middleware: counts requests and their time.
+pub(super) async fn measure<B: MessageBody>(
+    service: web::Data<Service>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let begun = Instant::now();
+    let method = known_method(request.method());
+    let route = request.match_pattern().unwrap_or_else(|| NO_ROUTE.to_string());
+    let answer = next.call(request).await;
+    let status = match &answer {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    service.metrics.requests.with_label_values(&[method, &route, status.as_str()]).inc();
+    service
+        .metrics
+        .request_seconds
+        .with_label_values(&[method, &route])
+        .observe(begun.elapsed().as_secs_f64());
+    answer
+}
+
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Turns the growing counts of a stage into counters.
+struct Metered {
+    metrics: Metrics,
+    sink: Arc<dyn ProgressSink>,
+    /// The stage and its counts so far
+    last: Mutex<Option<(Stage, u64, u64)>>,
+}
+
+impl ProgressSink for Metered {
+    fn update(&self, progress: &Progress) {
+        let mut last = self.last.lock();
+        let (records, tokens) = match *last {
+            Some((stage, records, tokens)) if stage == progress.stage => (records, tokens),
+            _ => (0, 0),
+        };
+        let stage = stage_name(progress.stage);
+        let grown = |now: u64, before: u64| now.saturating_sub(before);
+        self.metrics.records.with_label_values(&[stage]).inc_by(grown(progress.records, records));
+        self.metrics.tokens.with_label_values(&[stage]).inc_by(grown(progress.tokens, tokens));
+        *last = Some((progress.stage, progress.records.max(records), progress.tokens.max(tokens)));
+        drop(last);
+        self.sink.update(progress);
+    }
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Scan => "scan",
+        Stage::Adapt => "adapt",
+        Stage::Curvature => "curvature",
+        Stage::Score => "score",
+        Stage::Select => "select",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growing_counts_of_each_stage_add_up() {
+        let metrics = Metrics::new().unwrap();
+        let sink = metrics.metered(Arc::new(()));
+        for (stage, records, tokens) in [
+            (Stage::Curvature, 2, 20),
+            (Stage::Curvature, 5, 50),
+            (Stage::Score, 3, 30),
+            (Stage::Score, 2, 20), // two threads may tell in another order
+            (Stage::Score, 8, 80),
+        ] {
+            sink.update(&Progress { stage, records, total_records: None, tokens, seconds: 1.0 });
+        }
+        let records = |stage| metrics.records.with_label_values(&[stage]).get();
+        let tokens = |stage| metrics.tokens.with_label_values(&[stage]).get();
+        assert_eq!((records("curvature"), tokens("curvature")), (5, 50));
+        assert_eq!((records("score"), tokens("score")), (8, 80));
+    }
+}

@@ -1,0 +1,48 @@
+//! The REST service: jobs over HTTP, and the OpenAPI document that says how.
+//!
+//! Handlers parse, check and answer; what waits for the disk or for storage runs on threads that may wait, and what
+//! computes runs on the worker thread of [`crate::jobs`]. Every error is a problem document of the table in
+//! [`crate::error`]. `routes` is the list of endpoints.
+
+mod allow;
+mod application;
+mod auth;
+mod body;
+mod docs;
+mod engine;
+mod follow;
+mod health;
+mod jobs;
+mod metrics;
+mod models;
+mod openapi;
+mod options;
+mod prefer;
+mod problem;
+mod routes;
+mod storage;
+mod submit;
+
+pub use application::{Application, StopHandle, serve};
+pub use openapi::openapi_json;
+pub use options::ServeOptions;
+
+use crate::jobs::{Jobs, Objects};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What the handlers share.
+struct Service {
+    jobs: Jobs,
+    objects: Arc<dyn Objects>,
+    allow: allow::AllowList,
+    tokens: auth::Tokens,
+    /// Fields that a request takes from the service's flags where it does not have them
+    defaults: Vec<(&'static str, Value)>,
+    /// Longest body, in bytes
+    max_body: usize,
+    metrics: metrics::Metrics,
+    probe: health::Probe,
+    openapi: actix_web::web::Bytes,
+    paths: routes::Paths,
+}

