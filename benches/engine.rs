@@ -4,7 +4,8 @@
 
 use bioprune::batching::Example;
 use bioprune::influence::{
-    Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, Scorer, Task, accumulate,
+    Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, Scorer, Task,
+    accumulate,
 };
 use bioprune::model::kernels::{AttentionScratch, Bias, BiasGelu, PackedMatrix, Strided, attention, matmul};
 use bioprune::model::load;
@@ -17,7 +18,8 @@ fn processor_seconds() -> f64 {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let model = arguments.first().map_or("rna-nano", String::as_str);
     let mean: usize = arguments.get(1).and_then(|text| text.parse().ok()).unwrap_or(141);
     products();
@@ -37,7 +39,9 @@ fn time(mut work: impl FnMut()) -> f64 {
 }
 
 fn products() {
-    for (m, k, n) in [(96, 64, 192), (96, 64, 64), (96, 64, 256), (96, 256, 64), (96, 640, 5120), (96, 5120, 640)] {
+    for (m, k, n) in
+        [(96, 64, 192), (96, 64, 64), (96, 64, 256), (96, 256, 64), (96, 640, 5120), (96, 5120, 640)]
+    {
         let a: Vec<f32> = (0..m * k).map(|i| (i % 17) as f32 * 0.01).collect();
         let b: Vec<f32> = (0..n * k).map(|i| (i % 13) as f32 * 0.01).collect();
         let packed = PackedMatrix::new(k, n, Strided::rows(&b, n));
@@ -71,7 +75,8 @@ fn records(model: &str, mean: usize) {
             let mut filled = 0;
             for length in &lengths {
                 let sequence: Vec<u8> = (0..*length).map(|i| b"ACGU"[(i * i + length) % 4]).collect();
-                let tokens = model.tokenizer.encode(&sequence, model.info.max_tokens as usize).expect("RNA").ids;
+                let tokens =
+                    model.tokenizer.encode(&sequence, model.info.max_tokens as usize).expect("RNA").ids;
                 if filled + length > batch_tokens {
                     batches.push(Vec::new());
                     filled = 0;
@@ -88,12 +93,17 @@ fn records(model: &str, mean: usize) {
             gradients.tokens = 0;
             let start = processor_seconds();
             while processor_seconds() - start < 2.0 {
-                batches.iter().for_each(|batch| gradients.run(batch, |_, record| {
-                    scorer.score(&record);
-                }));
+                batches.iter().for_each(|batch| {
+                    gradients.run(batch, |_, record| {
+                        scorer.score(&record);
+                    })
+                });
             }
             let rate = gradients.tokens as f64 / (processor_seconds() - start);
-            println!("{:?}, batches of {batch_tokens} tokens: {rate:.0} tokens/s on one thread", task.objective);
+            println!(
+                "{:?}, batches of {batch_tokens} tokens: {rate:.0} tokens/s on one thread",
+                task.objective
+            );
         }
     }
 }

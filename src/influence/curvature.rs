@@ -121,8 +121,11 @@ impl CurvatureSum {
             ("sum_low", TensorView::new(Dtype::U64, shape, &low).map_err(failed)?),
         ];
         let json = serde_json::to_string(&File { count: self.count, fraction_bits: FRACTION_BITS, metadata })
-            .map_err(|error| Error::internal("the curvature's metadata cannot be written").caused_by(error))?;
-        safetensors::serialize(tensors, Some(HashMap::from([(METADATA_KEY.to_string(), json)]))).map_err(failed)
+            .map_err(|error| {
+                Error::internal("the curvature's metadata cannot be written").caused_by(error)
+            })?;
+        safetensors::serialize(tensors, Some(HashMap::from([(METADATA_KEY.to_string(), json)])))
+            .map_err(failed)
     }
 
     /// Reads what [`Self::to_bytes`] wrote; `file` is its name in errors.
@@ -148,7 +151,10 @@ impl CurvatureSum {
                     let words = view.data().as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
                     Ok((*rows, words.collect::<Vec<u64>>()))
                 }
-                shape => Err(bad(format!("tensor {name} is {:?} {shape:?}, expected is {dtype:?} [d, d]", view.dtype()))),
+                shape => Err(bad(format!(
+                    "tensor {name} is {:?} {shape:?}, expected is {dtype:?} [d, d]",
+                    view.dtype()
+                ))),
             }
         };
         let (hidden_size, high) = words("sum_high", Dtype::I64)?;
@@ -256,7 +262,12 @@ mod tests {
         assert_eq!(bytes, sum.to_bytes(&metadata()).unwrap());
         assert_eq!(CurvatureSum::from_bytes(&bytes, "f").unwrap(), (sum, metadata()));
         for broken in [&bytes[..bytes.len() - 1], &bytes[..10], b"nonsense"] {
-            assert!(CurvatureSum::from_bytes(broken, "f.safetensors").unwrap_err().message.contains("f.safetensors"));
+            assert!(
+                CurvatureSum::from_bytes(broken, "f.safetensors")
+                    .unwrap_err()
+                    .message
+                    .contains("f.safetensors")
+            );
         }
     }
 

@@ -83,10 +83,20 @@ impl<'m> Gradients<'m> {
     }
 
     /// One forward pass over the records' views of that number; fills the records' next rows.
-    fn pass(&mut self, pass: usize, records: &[Example], plans: &mut [Plan], delta: &mut [f32], hidden: &mut [f32]) {
+    fn pass(
+        &mut self,
+        pass: usize,
+        records: &[Example],
+        plans: &mut [Plan],
+        delta: &mut [f32],
+        hidden: &mut [f32],
+    ) {
         let d = self.model.head.hidden_size;
         self.packed.clear();
-        records.iter().filter_map(|record| record.views.get(pass)).for_each(|view| self.packed.push(&view.input));
+        records
+            .iter()
+            .filter_map(|record| record.views.get(pass))
+            .for_each(|view| self.packed.push(&view.input));
         self.model.encoder.encode(&self.packed, &mut self.workspace);
         self.tokens += self.packed.ids.len() as u64;
         let mut start = 0;
@@ -102,7 +112,8 @@ impl<'m> Gradients<'m> {
             let targets = view.positions.iter().map(|position| record.targets[*position as usize]);
             let part = first * d..plan.filled * d;
             let scale = 1.0 / plan.rows.len() as f32;
-            plan.loss += self.head.delta(&self.model.head, &hidden[part.clone()], targets, scale, &mut delta[part]);
+            plan.loss +=
+                self.head.delta(&self.model.head, &hidden[part.clone()], targets, scale, &mut delta[part]);
         }
     }
 }
@@ -141,7 +152,14 @@ impl HeadRows {
                 z[target as usize] -= 1.0;
                 z.iter_mut().for_each(|r| *r *= scale);
             }
-            kernels::matmul(rows, Strided::rows(&self.z, vocabulary), &head.decoder_backward, delta, d, &Store);
+            kernels::matmul(
+                rows,
+                Strided::rows(&self.z, vocabulary),
+                &head.decoder_backward,
+                delta,
+                d,
+                &Store,
+            );
             // The LayerNorm's input v = gelu(u) was normalized in place: compute it again.
             for (v, u) in self.y.iter_mut().zip(&self.u) {
                 *v = kernels::gelu(*u);

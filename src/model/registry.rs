@@ -80,7 +80,9 @@ pub fn load(model: &str, storage: &Storage) -> Result<Model> {
                 copy(&mut source, &mut target).map_err(io_error)?;
                 Ok(())
             };
-            fetch().map_err(|error: Error| Error::model(format!("model {model} cannot be fetched")).caused_by(error))?;
+            fetch().map_err(|error: Error| {
+                Error::model(format!("model {model} cannot be fetched")).caused_by(error)
+            })?;
             from_file(&path, model)
         }
     }

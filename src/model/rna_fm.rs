@@ -38,7 +38,9 @@ impl Config {
     pub fn infer(weights: &Weights) -> Result<Self> {
         let shape = |name: &str| match weights.shape(name) {
             Some([rows, columns]) => Ok((*rows, *columns)),
-            Some(other) => Err(Error::model(format!("tensor {name} has shape {other:?}, expected is a matrix"))),
+            Some(other) => {
+                Err(Error::model(format!("tensor {name} has shape {other:?}, expected is a matrix")))
+            }
             None => Err(Error::model(format!("tensor {name} is missing: this is no RNA-FM model"))),
         };
         let (_, hidden_size) = shape("embed_tokens.weight")?;
@@ -46,8 +48,9 @@ impl Config {
         let (intermediate_size, _) = shape("layers.0.fc1.weight")?;
         let num_hidden_layers =
             (0..).take_while(|layer| weights.shape(&format!("layers.{layer}.fc1.weight")).is_some()).count();
-        let num_attention_heads =
-            weights.number(&["num_attention_heads", "attention_heads"]).unwrap_or(hidden_size / PUBLISHED_HEAD_SIZE);
+        let num_attention_heads = weights
+            .number(&["num_attention_heads", "attention_heads"])
+            .unwrap_or(hidden_size / PUBLISHED_HEAD_SIZE);
         if num_attention_heads == 0 || !hidden_size.is_multiple_of(num_attention_heads) {
             return Err(Error::model(format!(
                 "{num_attention_heads} attention heads do not divide the hidden size {hidden_size}; \
@@ -106,7 +109,8 @@ impl RnaFm {
         let mut tokens = weights.take("embed_tokens.weight", &[tokenizer.vocabulary_size(), d])?;
         let mask_row = tokenizer.mask as usize * d;
         tokens[mask_row..mask_row + d].fill(0.0);
-        let positions = weights.take("embed_positions.weight", &[config.max_positions + FIRST_POSITION, d])?;
+        let positions =
+            weights.take("embed_positions.weight", &[config.max_positions + FIRST_POSITION, d])?;
         let norm_before = weights.layer_norm("emb_layer_norm_before", d, LAYER_NORM_EPSILON)?;
         let norm_after = weights.layer_norm("emb_layer_norm_after", d, LAYER_NORM_EPSILON)?;
         let layers = (0..config.num_hidden_layers)
@@ -118,7 +122,8 @@ impl RnaFm {
             name == "lm_head.weight" || name.starts_with("contact_head.") || name.ends_with("._float_tensor")
         })?;
         let mask = tokenizer.mask;
-        let encoder = RnaFm { config: config.clone(), mask, tokens, positions, norm_before, layers, norm_after };
+        let encoder =
+            RnaFm { config: config.clone(), mask, tokens, positions, norm_before, layers, norm_after };
         Ok((config, encoder, head))
     }
 
@@ -190,13 +195,21 @@ impl Layer {
             kernels::matmul(rows.len() / d, input, &self.qkv, qkv, 3 * d, &Bias(&self.qkv_bias));
         }
         for range in tokens.sequences() {
-            let (qkv, out) = (&qkv[range.start * 3 * d..range.end * 3 * d], &mut attended[range.start * d..range.end * d]);
+            let (qkv, out) =
+                (&qkv[range.start * 3 * d..range.end * 3 * d], &mut attended[range.start * d..range.end * d]);
             kernels::attention(qkv, d, heads, out, attention);
         }
         for (rows, attended) in hidden.chunks_mut(ROW_BLOCK * d).zip(attended.chunks(ROW_BLOCK * d)) {
             let count = rows.len() / d;
             let width = self.expand.columns();
-            kernels::matmul(count, Strided::rows(attended, d), &self.output, rows, d, &AddTo(&self.output_bias));
+            kernels::matmul(
+                count,
+                Strided::rows(attended, d),
+                &self.output,
+                rows,
+                d,
+                &AddTo(&self.output_bias),
+            );
             self.feed_forward_norm.forward(rows, normalized);
             let input = Strided::rows(normalized, d);
             kernels::matmul(count, input, &self.expand, expanded, width, &BiasGelu(&self.expand_bias));
@@ -246,6 +259,7 @@ impl Config {
         let (d, f, v) = (self.hidden_size, self.intermediate_size, tokenizer.vocabulary_size());
         let layer = 4 * (d * d + d) + (d * f + f) + (f * d + d) + 4 * d;
         let head = d * d + d + 2 * d + v;
-        (v * d + (self.max_positions + FIRST_POSITION) * d + 4 * d + self.num_hidden_layers * layer + head) as u64
+        (v * d + (self.max_positions + FIRST_POSITION) * d + 4 * d + self.num_hidden_layers * layer + head)
+            as u64
     }
 }

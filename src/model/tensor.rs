@@ -16,13 +16,13 @@ mod tests;
 
 pub use cross_entropy::cross_entropy;
 
+use super::rna_fm::Config;
 use attention::attention;
 use candle_core::{Result, Tensor, bail};
 use embedding::embed;
 use gelu::gelu;
 use layer_norm::layer_norm;
 use linear::linear;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -33,51 +33,36 @@ pub const VOCABULARY: usize = 25;
 /// Share of tokens that upstream's training masks: `token_dropout` scales embeddings to this share.
 const MASKED_IN_TRAINING: f32 = 0.15 * 0.8;
 
-/// Shape of an RNA-FM model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Config {
-    pub num_hidden_layers: usize,
-    pub hidden_size: usize,
-    pub num_attention_heads: usize,
-    pub intermediate_size: usize,
-    /// Longest input in tokens, the special ones included
-    pub max_positions: usize,
-    /// Whether masked tokens are embedded as zero and all others scaled for it
-    pub token_dropout: bool,
-}
-
-impl Config {
-    /// Name and shape of every tensor of the model, in the order of the names; the decoder's weight is
-    /// `embed_tokens.weight`.
-    pub fn tensor_shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        let (d, ffn) = (self.hidden_size, self.intermediate_size);
-        let mut shapes = BTreeMap::new();
-        let mut insert = |name: String, shape: &[usize]| shapes.insert(name, shape.to_vec());
-        insert("embed_tokens.weight".into(), &[VOCABULARY, d]);
-        insert("embed_positions.weight".into(), &[self.max_positions + FIRST_POSITION, d]);
-        insert("lm_head.bias".into(), &[VOCABULARY]);
-        let mut dense = vec![("lm_head.dense".to_string(), d, d)];
-        let mut norms: Vec<String> =
-            ["emb_layer_norm_before", "emb_layer_norm_after", "lm_head.layer_norm"].map(String::from).into();
-        for layer in 0..self.num_hidden_layers {
-            for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-                dense.push((format!("layers.{layer}.self_attn.{name}"), d, d));
-            }
-            dense.push((format!("layers.{layer}.fc1"), ffn, d));
-            dense.push((format!("layers.{layer}.fc2"), d, ffn));
-            norms.push(format!("layers.{layer}.self_attn_layer_norm"));
-            norms.push(format!("layers.{layer}.final_layer_norm"));
+/// Name and shape of every tensor of a model, in the order of the names; the decoder's weight is
+/// `embed_tokens.weight`.
+pub fn tensor_shapes(config: &Config) -> BTreeMap<String, Vec<usize>> {
+    let (d, ffn) = (config.hidden_size, config.intermediate_size);
+    let mut shapes = BTreeMap::new();
+    let mut insert = |name: String, shape: &[usize]| shapes.insert(name, shape.to_vec());
+    insert("embed_tokens.weight".into(), &[VOCABULARY, d]);
+    insert("embed_positions.weight".into(), &[config.max_positions + FIRST_POSITION, d]);
+    insert("lm_head.bias".into(), &[VOCABULARY]);
+    let mut dense = vec![("lm_head.dense".to_string(), d, d)];
+    let mut norms: Vec<String> =
+        ["emb_layer_norm_before", "emb_layer_norm_after", "lm_head.layer_norm"].map(String::from).into();
+    for layer in 0..config.num_hidden_layers {
+        for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+            dense.push((format!("layers.{layer}.self_attn.{name}"), d, d));
         }
-        for (name, out, width) in dense {
-            insert(format!("{name}.weight"), &[out, width]);
-            insert(format!("{name}.bias"), &[out]);
-        }
-        for name in norms {
-            insert(format!("{name}.weight"), &[d]);
-            insert(format!("{name}.bias"), &[d]);
-        }
-        shapes
+        dense.push((format!("layers.{layer}.fc1"), ffn, d));
+        dense.push((format!("layers.{layer}.fc2"), d, ffn));
+        norms.push(format!("layers.{layer}.self_attn_layer_norm"));
+        norms.push(format!("layers.{layer}.final_layer_norm"));
     }
+    for (name, out, width) in dense {
+        insert(format!("{name}.weight"), &[out, width]);
+        insert(format!("{name}.bias"), &[out]);
+    }
+    for name in norms {
+        insert(format!("{name}.weight"), &[d]);
+        insert(format!("{name}.bias"), &[d]);
+    }
+    shapes
 }
 
 /// Sequences end to end, with what the embedding needs for each token.
@@ -128,7 +113,7 @@ pub struct RnaFm {
 impl RnaFm {
     /// Errors name the tensor that is missing or of another shape.
     pub fn new(config: &Config, tensors: BTreeMap<String, Tensor>) -> Result<Self> {
-        for (name, shape) in config.tensor_shapes() {
+        for (name, shape) in tensor_shapes(config) {
             match tensors.get(&name) {
                 None => bail!("tensor {name} is missing"),
                 Some(tensor) if tensor.dims() != shape => {

@@ -43,7 +43,8 @@ impl Weights {
 
     /// A `.safetensors`, `.pth` or `.pt` file; a `config.json` beside it completes what it says.
     pub fn open(path: &Path, shown: &str) -> Result<Self> {
-        let unreadable = |error: std::io::Error| Error::model(format!("model {shown} cannot be read")).caused_by(error);
+        let unreadable =
+            |error: std::io::Error| Error::model(format!("model {shown} cannot be read")).caused_by(error);
         let file = std::fs::File::open(path).map_err(unreadable)?;
         // SAFETY: the map is read-only; a file that another process rewrites meanwhile gives other weights, as it
         // would with plain reads, and its digest was taken from the same map.
@@ -53,12 +54,17 @@ impl Weights {
         let source = match path.extension().and_then(|extension| extension.to_str()) {
             Some("safetensors") => Source::Mapped(map),
             Some("pth" | "pt") => {
-                let (tensors, arguments) = read_pickle(path)
-                    .map_err(|error| Error::model(format!("model {shown} is not a PyTorch file of tensors")).caused_by(error))?;
+                let (tensors, arguments) = read_pickle(path).map_err(|error| {
+                    Error::model(format!("model {shown} is not a PyTorch file of tensors")).caused_by(error)
+                })?;
                 config = arguments;
                 Source::Pickle(tensors)
             }
-            _ => return Err(Error::model(format!("model {shown}: allowed are .safetensors, .pth and .pt files"))),
+            _ => {
+                return Err(Error::model(format!(
+                    "model {shown}: allowed are .safetensors, .pth and .pt files"
+                )));
+            }
         };
         let beside = path.with_file_name("config.json");
         if let Ok(text) = std::fs::read(&beside) {
@@ -78,13 +84,17 @@ impl Weights {
             Source::Mapped(map) => read_header(map).map_err(not_safetensors)?,
             Source::Pickle(tensors) => {
                 let shape = |info: &candle_core::pickle::TensorInfo| info.layout.dims().to_vec();
-                (tensors.tensor_infos().iter().map(|(name, info)| (name.clone(), shape(info))).collect(), Map::new())
+                (
+                    tensors.tensor_infos().iter().map(|(name, info)| (name.clone(), shape(info))).collect(),
+                    Map::new(),
+                )
             }
         };
         for (key, value) in metadata {
             config.entry(key).or_insert(value);
         }
-        let names = shapes.into_iter().map(|(name, shape)| (plain_name(&name).to_string(), (name, shape))).collect();
+        let names =
+            shapes.into_iter().map(|(name, shape)| (plain_name(&name).to_string(), (name, shape))).collect();
         Ok(Weights { file, source, names, taken: BTreeSet::new(), config, digest })
     }
 
@@ -161,7 +171,9 @@ impl Weights {
 
 type Shapes = Vec<(String, Vec<usize>)>;
 
-fn read_header(bytes: &[u8]) -> std::result::Result<(Shapes, Map<String, Value>), safetensors::SafeTensorError> {
+fn read_header(
+    bytes: &[u8],
+) -> std::result::Result<(Shapes, Map<String, Value>), safetensors::SafeTensorError> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
     let tensors = SafeTensors::deserialize(bytes)?;
     let shapes = tensors.iter().map(|(name, view)| (name.to_string(), view.shape().to_vec())).collect();
@@ -181,8 +193,8 @@ fn read_header(bytes: &[u8]) -> std::result::Result<(Shapes, Map<String, Value>)
 ///
 /// As released: `{"args": Namespace, "model": {...}}`, or a bare state dict.
 fn read_pickle(path: &Path) -> candle_core::Result<(PthTensors, Map<String, Value>)> {
-    let mut archive = zip::ZipArchive::new(BufReader::new(std::fs::File::open(path)?))
-        .map_err(candle_core::Error::wrap)?;
+    let mut archive =
+        zip::ZipArchive::new(BufReader::new(std::fs::File::open(path)?)).map_err(candle_core::Error::wrap)?;
     let mut arguments = Map::new();
     let mut key = None;
     for index in 0..archive.len() {
@@ -191,7 +203,10 @@ fn read_pickle(path: &Path) -> candle_core::Result<(PthTensors, Map<String, Valu
             continue;
         }
         if entry.size() > MAX_PICKLE_BYTES {
-            candle_core::bail!("its pickle of {} bytes is larger than the {MAX_PICKLE_BYTES} allowed", entry.size());
+            candle_core::bail!(
+                "its pickle of {} bytes is larger than the {MAX_PICKLE_BYTES} allowed",
+                entry.size()
+            );
         }
         let mut stack = Stack::empty();
         stack.read_loop(&mut BufReader::new(entry))?;

@@ -15,7 +15,8 @@ const MAX_FILE_BYTES: u64 = 8 << 30;
 pub fn curvature(request: &CurvatureRequest, context: &Context) -> Result<CurvatureSummary> {
     let started = Instant::now();
     let output: Location = request.output.parse()?;
-    let session = Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
+    let session =
+        Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
     let (sum, counts) = session.estimate(request.sample.sample, request.shard)?;
     let metadata =
         session.curvature_metadata(request.sample.curvature_form, request.sample.sample, request.shard);
@@ -39,10 +40,7 @@ pub(super) fn read(location: &Location, storage: &Storage) -> Result<(CurvatureS
 }
 
 /// Reads a curvature for scoring: it must be whole, and of the model and the objective that score.
-pub(super) fn read_for(
-    location: &Location,
-    session: &Session,
-) -> Result<(CurvatureSum, CurvatureMetadata)> {
+pub(super) fn read_for(location: &Location, session: &Session) -> Result<(CurvatureSum, CurvatureMetadata)> {
     let (sum, metadata) = read(location, &session.context.storage)?;
     if let Some(shard) = metadata.shard {
         return Err(Error::bad_input(format!(
@@ -51,7 +49,9 @@ pub(super) fn read_for(
     }
     let task = session.task;
     let differs = |what: &str, theirs: String, ours: String| {
-        Err(Error::bad_input(format!("{location} was estimated with {what} {theirs}, this scoring has {ours}")))
+        Err(Error::bad_input(format!(
+            "{location} was estimated with {what} {theirs}, this scoring has {ours}"
+        )))
     };
     if metadata.model.digest != session.model.info.digest {
         let of = |name: &str, digest: &str| format!("{name} ({digest})");

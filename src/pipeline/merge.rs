@@ -41,7 +41,9 @@ fn merge_curvatures(parts: &[Location], output: &Location, context: &Context) ->
     for part in parts {
         let (sum, metadata) = curvature::read(part, &context.storage)?;
         let shard = metadata.shard.ok_or_else(|| {
-            Error::bad_input(format!("{part} is a whole curvature already; allowed are parts made with --shard I/N"))
+            Error::bad_input(format!(
+                "{part} is a whole curvature already; allowed are parts made with --shard I/N"
+            ))
         })?;
         shards.push((shard, part));
         match &mut whole {

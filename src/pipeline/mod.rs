@@ -20,13 +20,13 @@ mod validate;
 mod workers;
 
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
+pub use curvature::curvature;
+pub use merge::merge;
+pub use prune::prune;
 pub use request::{
     CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions,
     ScoreOptions, ScoreRequest, SelectRequest, StrategyOptions,
 };
-pub use curvature::curvature;
-pub use merge::merge;
-pub use prune::prune;
 pub use score::score;
 pub use select::select;
 pub use summary::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};

@@ -22,7 +22,8 @@ pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> 
     let started = Started::now();
     let output: Location = request.output.parse()?;
     clear(&output, context)?;
-    let session = Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
+    let session =
+        Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
     let mut outputs = Vec::new();
 
     let curvature_at = output.join(CURVATURE);

@@ -15,7 +15,8 @@ pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> 
     let output: Location = request.output.parse()?;
     // Before any work: the name must say a format.
     ScoresFormat::of_name(output.file_name())?;
-    let session = Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
+    let session =
+        Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
     let (sum, metadata) = match &request.curvature {
         Some(file) => curvature::read_for(&file.parse()?, &session)?,
         None => {
@@ -118,7 +119,13 @@ impl ScoreSummary {
 }
 
 impl CurvatureSummary {
-    pub(super) fn of(sum: &CurvatureSum, counts: Counts, session: &Session, output: &Location, seconds: f64) -> Self {
+    pub(super) fn of(
+        sum: &CurvatureSum,
+        counts: Counts,
+        session: &Session,
+        output: &Location,
+        seconds: f64,
+    ) -> Self {
         CurvatureSummary {
             curvature: output.to_string(),
             model: session.model.info.name.clone(),

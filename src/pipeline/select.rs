@@ -1,12 +1,16 @@
 //! The selection job: scores in, a coreset and the evidence for it out.
 
-use super::{Context, SelectRequest, SelectSummary, Stage, StrategyOptions, stored::StoredObject, tracker::Tracker};
+use super::{
+    Context, SelectRequest, SelectSummary, Stage, StrategyOptions, stored::StoredObject, tracker::Tracker,
+};
 use crate::error::{Code, Error, Result};
 use crate::report::{
     self, Distribution, InputFile, Manifest, OutputFile, ReportData, Scoring, SetSize, Stratum, Tool, utc,
 };
 use crate::scores::{Counts, Scores, ScoresFile, ScoresFormat, ScoresMetadata};
-use crate::selection::{Amount, Axis, Budget, Candidates, LengthHistogram, Pick, Rule, Selection, Strategy, select as find};
+use crate::selection::{
+    Amount, Axis, Budget, Candidates, LengthHistogram, Pick, Rule, Selection, Strategy, select as find,
+};
 use crate::sequence::{CoresetWriter, Dataset, Record, Records};
 use crate::storage::{Committed, Location, ObjectWriter, io_error};
 use std::collections::HashSet;
@@ -74,7 +78,12 @@ pub(super) fn open(patterns: &[String], context: &Context) -> Result<(Scores, Ve
         for info in context.storage.list(pattern)? {
             let format = ScoresFormat::of_name(info.location.file_name())?;
             let name = info.location.to_string();
-            inputs.push(InputFile { uri: name.clone(), size: info.size, etag: info.etag.clone(), sha256: None });
+            inputs.push(InputFile {
+                uri: name.clone(),
+                size: info.size,
+                etag: info.etag.clone(),
+                sha256: None,
+            });
             let content = Arc::new(StoredObject::new(context.storage.clone(), info));
             files.push(ScoresFile { name, format, content });
         }
@@ -152,7 +161,9 @@ impl Job<'_> {
             (_, Some(_)) => Err(Error::usage("--match goes with --strategy random-matched only")),
             (Strategy::TopK, None) => Ok(Rule::top_k()),
             (Strategy::Random, None) => Ok(Rule::random()),
-            (Strategy::Coverage, None) => Rule::coverage(options.exclude_top, options.strata, options.equal_count),
+            (Strategy::Coverage, None) => {
+                Rule::coverage(options.exclude_top, options.strata, options.equal_count)
+            }
         }
     }
 
@@ -213,7 +224,8 @@ impl Job<'_> {
 
 /// The name that `--strategy` takes.
 fn name_of(strategy: Strategy) -> String {
-    clap::ValueEnum::to_possible_value(&strategy).map_or_else(String::new, |value| value.get_name().to_string())
+    clap::ValueEnum::to_possible_value(&strategy)
+        .map_or_else(String::new, |value| value.get_name().to_string())
 }
 
 /// The two files that hold the kept records, written side by side in input order.
@@ -342,11 +354,7 @@ fn counts(scores: &Scores, pool: u64) -> Result<(Counts, Option<u64>)> {
 }
 
 pub(super) fn output_file(committed: &Committed) -> OutputFile {
-    OutputFile {
-        uri: committed.location.to_string(),
-        size: committed.size,
-        sha256: committed.sha256.clone(),
-    }
+    OutputFile { uri: committed.location.to_string(), size: committed.size, sha256: committed.sha256.clone() }
 }
 
 fn put(output: &Location, name: &str, bytes: &[u8], context: &Context) -> Result<Committed> {

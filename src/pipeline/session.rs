@@ -8,8 +8,8 @@ use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
 use crate::batching::Example;
 use crate::error::{Error, Result};
 use crate::influence::{
-    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference, Sample, Scorer,
-    Task, accumulate,
+    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference, Sample,
+    Scorer, Task, accumulate,
 };
 use crate::model::{self, Model};
 use crate::scores::ScoreRow;

@@ -164,10 +164,15 @@ mod tests {
         let mut batches = batches.into_iter();
         let mut outputs = Vec::new();
         let workers = (0..threads).map(|_| Doubler).collect();
-        let given_back = in_order(workers, cancel, || Ok(batches.next()), |output| {
-            outputs.push(output);
-            Ok(())
-        })?;
+        let given_back = in_order(
+            workers,
+            cancel,
+            || Ok(batches.next()),
+            |output| {
+                outputs.push(output);
+                Ok(())
+            },
+        )?;
         assert_eq!(given_back.len(), threads);
         Ok(outputs)
     }

@@ -6,8 +6,8 @@
 use super::{ByteClass, Tokenizer};
 
 const VOCABULARY: [&str; 25] = [
-    "<cls>", "<pad>", "<eos>", "<unk>", "A", "C", "G", "U", "R", "Y", "K", "M", "S", "W", "B", "D", "H", "V", "N",
-    "-", "<null_1>", "<null_2>", "<null_3>", "<null_4>", "<mask>",
+    "<cls>", "<pad>", "<eos>", "<unk>", "A", "C", "G", "U", "R", "Y", "K", "M", "S", "W", "B", "D", "H", "V",
+    "N", "-", "<null_1>", "<null_2>", "<null_3>", "<null_4>", "<mask>",
 ];
 
 pub fn rna_fm() -> Tokenizer {
@@ -61,12 +61,16 @@ mod tests {
 
     #[test]
     fn letters_outside_the_alphabet_are_named() {
-        let table: [(&[u8], u8, u64); 4] = [(b"ACE", b'E', 3), (b"*", b'*', 1), (b"A\xff", 0xff, 2), (b"MKLV", b'L', 3)];
+        let table: [(&[u8], u8, u64); 4] =
+            [(b"ACE", b'E', 3), (b"*", b'*', 1), (b"A\xff", 0xff, 2), (b"MKLV", b'L', 3)];
         for (sequence, byte, residue) in table {
             assert_eq!(rna_fm().encode(sequence, 1024), Err(IllegalByte { byte, residue }));
         }
         let message = rna_fm().illegal("x.fa, record `a`", IllegalByte { byte: b'E', residue: 3 }).message;
-        assert!(message.contains("x.fa") && message.contains("residue 3") && message.contains("'E'"), "{message}");
+        assert!(
+            message.contains("x.fa") && message.contains("residue 3") && message.contains("'E'"),
+            "{message}"
+        );
     }
 
     #[test]

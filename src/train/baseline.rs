@@ -1,76 +1,103 @@
 //! What a masked model must beat: residue frequencies, and frequencies given two neighbours.
 
-use super::EncodedRecord;
-use super::alphabet::RESIDUES;
-use super::masking::{MaskRule, Masked};
-use super::EVALUATION_SEED;
+use super::masking::{MaskRule, Masked, Residues};
+use super::{EVALUATION_SEED, EncodedRecord, HeldOutLoss};
+use crate::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 
 /// Added to every count.
 const SMOOTHING: f64 = 0.5;
-/// A neighbour is one of the four residues, or anything else (ends, ambiguity codes).
-const NEIGHBOURS: usize = 5;
 
-/// Losses in nats over the masked positions of the evaluation rule. The trigrams see the true neighbours, also where
-/// the masked model sees a mask: that favours them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Losses in nats on the residues that [`evaluate`](super::evaluate) masks. The trigrams see the true neighbours also
+/// where the model sees a mask, which favours them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baselines {
     /// Frequencies of the residues
-    pub unigram: f64,
-    /// Given the left and the right neighbour
-    pub trigram: f64,
-    /// Given the two residues to the left
-    pub causal_trigram: f64,
+    pub unigram: HeldOutLoss,
+    /// Frequencies given the left and the right neighbour
+    pub trigram: HeldOutLoss,
+    /// Frequencies given the two residues to the left
+    pub causal_trigram: HeldOutLoss,
 }
 
-#[derive(Default)]
-struct Counts {
-    unigram: [f64; 4],
-    trigram: [[f64; 4]; NEIGHBOURS * NEIGHBOURS],
-    causal_trigram: [[f64; 4]; NEIGHBOURS * NEIGHBOURS],
+/// Fits on all residues of `training` and measures on `held_out`.
+pub fn baselines(tokenizer: &Tokenizer, training: &[EncodedRecord], held_out: &[EncodedRecord]) -> Baselines {
+    let residues = Residues::of(tokenizer);
+    let loss = |neighbours: &[isize]| {
+        let mut counts = Counts::new(&residues, neighbours);
+        training.iter().for_each(|record| counts.add(&record.tokens));
+        HeldOutLoss::of(held_out.iter().map(|record| {
+            let of = (EVALUATION_SEED, 0, record.hash);
+            let masked = Masked::new(&record.tokens, &residues, MaskRule::EVALUATION, of);
+            let losses = masked.positions.iter().map(|&i| counts.surprise(&record.tokens, i as usize));
+            (record.group, losses.sum(), masked.positions.len())
+        }))
+    };
+    Baselines { unigram: loss(&[]), trigram: loss(&[-1, 1]), causal_trigram: loss(&[-2, -1]) }
 }
 
-/// Fits on all residues of `training` and measures on the masked positions of `held_out`.
-pub fn baselines(training: &[EncodedRecord], held_out: &[EncodedRecord]) -> Baselines {
-    let mut counts = Counts::default();
-    for tokens in training.iter().map(|record| &record.tokens) {
-        for i in 0..tokens.len() {
-            if let Some(residue) = residue(tokens, i as isize) {
-                counts.unigram[residue] += 1.0;
-                counts.trigram[context(tokens, i, [-1, 1])][residue] += 1.0;
-                counts.causal_trigram[context(tokens, i, [-2, -1])][residue] += 1.0;
+/// How often each residue was seen in each context: the residues at some offsets.
+struct Counts<'a> {
+    residues: &'a Residues,
+    offsets: &'a [isize],
+    /// `[contexts, residues]`
+    counts: Vec<f64>,
+}
+
+impl<'a> Counts<'a> {
+    fn new(residues: &'a Residues, offsets: &'a [isize]) -> Self {
+        let n = residues.tokens.len();
+        let contexts = (n + 1).pow(offsets.len() as u32);
+        Counts { residues, offsets, counts: vec![SMOOTHING; contexts * n] }
+    }
+
+    fn add(&mut self, tokens: &[u32]) {
+        for (i, &token) in tokens.iter().enumerate() {
+            if let Some(residue) = self.residues.index(token) {
+                let row = self.row(tokens, i);
+                self.counts[row + residue] += 1.0;
             }
         }
     }
-    let (mut total, mut sums) = (0.0, Baselines::default());
-    for record in held_out {
-        let masked = Masked::new(&record.tokens, MaskRule::EVALUATION, EVALUATION_SEED, 0, record.hash);
-        for position in masked.positions.iter().map(|&position| position as usize) {
-            let Some(residue) = residue(&record.tokens, position as isize) else { continue };
-            let surprise = |counts: &[f64; 4]| {
-                let all = counts.iter().sum::<f64>() + 4.0 * SMOOTHING;
-                -((counts[residue] + SMOOTHING) / all).ln()
-            };
-            total += 1.0;
-            sums.unigram += surprise(&counts.unigram);
-            sums.trigram += surprise(&counts.trigram[context(&record.tokens, position, [-1, 1])]);
-            sums.causal_trigram +=
-                surprise(&counts.causal_trigram[context(&record.tokens, position, [-2, -1])]);
-        }
+
+    fn surprise(&self, tokens: &[u32], position: usize) -> f64 {
+        let row = &self.counts[self.row(tokens, position)..][..self.residues.tokens.len()];
+        let seen = self.residues.index(tokens[position]).map_or(0.0, |residue| row[residue]);
+        -(seen / row.iter().sum::<f64>()).ln()
     }
-    Baselines {
-        unigram: sums.unigram / total,
-        trigram: sums.trigram / total,
-        causal_trigram: sums.causal_trigram / total,
+
+    /// Where the counts of a position's context begin. A neighbour that is no definite residue (an end, an ambiguity
+    /// code) is one more kind of neighbour.
+    fn row(&self, tokens: &[u32], position: usize) -> usize {
+        let n = self.residues.tokens.len();
+        let neighbour = |offset: isize| {
+            let token = position.checked_add_signed(offset).and_then(|i| tokens.get(i));
+            token.and_then(|&token| self.residues.index(token)).unwrap_or(n)
+        };
+        n * self.offsets.iter().fold(0, |context, &offset| context * (n + 1) + neighbour(offset))
     }
 }
 
-fn residue(tokens: &[u32], position: isize) -> Option<usize> {
-    let token = *tokens.get(usize::try_from(position).ok()?)?;
-    RESIDUES.contains(&token).then(|| (token - RESIDUES.start) as usize)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::rna_fm;
 
-fn context(tokens: &[u32], position: usize, offsets: [isize; 2]) -> usize {
-    let code = |offset| residue(tokens, position as isize + offset).unwrap_or(NEIGHBOURS - 1);
-    code(offsets[0]) * NEIGHBOURS + code(offsets[1])
+    fn records(sequence: &str) -> Vec<EncodedRecord> {
+        let tokens = rna_fm().encode(sequence.as_bytes(), 1024).unwrap().ids;
+        (0..20).map(|hash| EncodedRecord { hash, tokens: tokens.clone(), group: 0 }).collect()
+    }
+
+    #[test]
+    fn each_baseline_knows_what_its_context_tells() {
+        // Either neighbour pair settles a residue of a cycle; frequencies alone leave ln 4.
+        let cycle = records(&"ACGU".repeat(100));
+        let losses = baselines(&rna_fm(), &cycle, &cycle);
+        assert!((losses.unigram.by_residue - 4f64.ln()).abs() < 1e-3, "{losses:?}");
+        assert!(losses.trigram.by_residue < 0.02 && losses.causal_trigram.by_residue < 0.02, "{losses:?}");
+        // The left and right neighbour of A and of G are the same here, the two to the left are not.
+        let ambiguous = records(&"ACGCAUAC".replace("AUAC", "AC").repeat(50).replace("ACAC", "AC"));
+        let losses = baselines(&rna_fm(), &ambiguous, &ambiguous);
+        assert!(losses.trigram.by_residue > 0.2 && losses.causal_trigram.by_residue < 0.1, "{losses:?}");
+    }
 }

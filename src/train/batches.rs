@@ -4,14 +4,14 @@ use super::random::{draw, unit};
 use super::{EncodedRecord, TrainOptions};
 
 /// Indices of the records of one micro-batch.
-pub type MicroBatch = Vec<usize>;
+pub(super) type MicroBatch = Vec<usize>;
 
 /// Purposes of the draws, so that no two share their numbers.
 const ORDER: u64 = 1;
 const THIN: u64 = 2;
 
 /// The steps of an epoch over groups of at least `min_members`: each a list of up to `micro_batches` micro-batches.
-pub fn epoch(
+pub(super) fn epoch(
     records: &[EncodedRecord],
     options: &TrainOptions,
     epoch: u64,
@@ -31,18 +31,21 @@ pub fn epoch(
         .collect();
     order.sort_unstable();
 
-    let mut micro_batches: Vec<MicroBatch> = vec![vec![]];
+    let mut micro_batches: Vec<MicroBatch> = vec![];
     let mut tokens = 0;
     for (_, i) in order {
         let n = records[i].tokens.len();
-        if tokens > 0 && tokens + n > options.batch_tokens {
-            micro_batches.push(vec![]);
-            tokens = 0;
+        match micro_batches.last_mut().filter(|_| tokens + n <= options.batch_tokens) {
+            Some(batch) => {
+                batch.push(i);
+                tokens += n;
+            }
+            None => {
+                micro_batches.push(vec![i]);
+                tokens = n;
+            }
         }
-        tokens += n;
-        micro_batches.last_mut().expect("there is always one").push(i);
     }
-    micro_batches.retain(|batch| !batch.is_empty());
     micro_batches.chunks(options.micro_batches.max(1)).map(<[_]>::to_vec).collect()
 }
 

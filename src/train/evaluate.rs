@@ -1,15 +1,18 @@
 //! The masked loss on held-out records, under masks that never change.
 
-use super::masking::{MaskRule, Masked};
-use super::model::engine;
-use super::trainer::{Packed, side_by_side};
-use super::{EVALUATION_SEED, EncodedRecord};
+use super::masking::{MaskRule, Masked, Residues};
+use super::packed::{Packed, side_by_side};
+use super::{EVALUATION_SEED, EncodedRecord, TrainedModel, engine};
 use crate::error::Result;
 use crate::model::tensor::RnaFm;
+use crate::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Losses in nats over the masked residues of held-out records; records without an unambiguous residue are left out.
+/// Tokens that a thread computes at a time.
+const BATCH_TOKENS: usize = 4096;
+
+/// Losses in nats over the masked residues of held-out records; records without a definite residue are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldOutLoss {
     /// Mean over all masked residues
@@ -43,11 +46,21 @@ impl HeldOutLoss {
     }
 }
 
-/// Measures a model on `records`, `batch_tokens` at a time on each thread.
+/// Measures a model.
 pub fn evaluate(
-    model: &RnaFm,
+    model: &TrainedModel,
+    tokenizer: &Tokenizer,
     records: &[EncodedRecord],
-    batch_tokens: usize,
+    threads: usize,
+) -> Result<HeldOutLoss> {
+    let model = RnaFm::new(&model.config, model.tensors.clone()).map_err(engine)?;
+    measure(&model, &Residues::of(tokenizer), records, threads)
+}
+
+pub(super) fn measure(
+    model: &RnaFm,
+    residues: &Residues,
+    records: &[EncodedRecord],
     threads: usize,
 ) -> Result<HeldOutLoss> {
     let mut batches: Vec<&[EncodedRecord]> = vec![];
@@ -56,7 +69,7 @@ pub fn evaluate(
         let mut tokens = 0;
         let fits = rest.iter().take_while(|record| {
             tokens += record.tokens.len();
-            tokens <= batch_tokens
+            tokens <= BATCH_TOKENS
         });
         let (batch, after) = rest.split_at(fits.count().max(1));
         batches.push(batch);
@@ -64,10 +77,11 @@ pub fn evaluate(
     }
     let losses = side_by_side(threads, &batches, |batch| {
         let mask = |record: &EncodedRecord| {
-            Masked::new(&record.tokens, MaskRule::EVALUATION, EVALUATION_SEED, 0, record.hash)
+            let of = (EVALUATION_SEED, 0, record.hash);
+            Masked::new(&record.tokens, residues, MaskRule::EVALUATION, of)
         };
         let masked: Vec<Masked> = batch.iter().map(mask).collect();
-        let packed = Packed::new(model, &masked)?;
+        let packed = Packed::new(model, residues.mask, &masked)?;
         let losses: Vec<f32> = match packed.targets.len() {
             0 => vec![],
             _ => packed.losses(model)?.detach().to_vec1().map_err(engine)?,
@@ -80,4 +94,18 @@ pub fn evaluate(
         Ok(batch.iter().zip(&masked).map(of_record).collect::<Vec<_>>())
     })?;
     Ok(HeldOutLoss::of(losses.into_iter().flatten()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_means_weigh_residues_records_and_groups() {
+        let records = [(0, 6.0, 3), (0, 4.0, 1), (1, 0.0, 0), (2, 1.0, 1)];
+        let loss = HeldOutLoss::of(records.into_iter());
+        assert_eq!(loss.by_residue, 11.0 / 5.0);
+        assert_eq!(loss.by_record, (2.0 + 4.0 + 1.0) / 3.0);
+        assert_eq!(loss.by_group, (3.0 + 1.0) / 2.0);
+    }
 }

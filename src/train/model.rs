@@ -1,10 +1,12 @@
 //! Weights of a model in training: where they start, and how they are written and read.
 
-use super::alphabet::MASK;
+use super::engine;
 use super::random::{Stream, draw};
 use crate::error::{Error, Result};
-use crate::model::tensor::Config;
-use candle_core::{DType, Device, Tensor};
+use crate::model::Weights;
+use crate::model::rna_fm::Config;
+use crate::model::tensor::tensor_shapes;
+use candle_core::{Device, Tensor};
 use half::f16;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ pub struct TrainedModel {
 
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storage {
+pub enum Precision {
     F32,
     F16,
 }
@@ -35,7 +37,7 @@ impl TrainedModel {
     pub fn random(config: &Config, seed: u64) -> Result<Self> {
         let depth = (2.0 * config.num_hidden_layers as f64).sqrt();
         let mut tensors = BTreeMap::new();
-        for (name, shape) in config.tensor_shapes() {
+        for (name, shape) in tensor_shapes(config) {
             let n: usize = shape.iter().product();
             let mut stream = Stream::new(draw(seed, &[xxhash_rust::xxh3::xxh3_64(name.as_bytes())]));
             let mut normal = |deviation: f64| -> Vec<f32> {
@@ -65,13 +67,13 @@ impl TrainedModel {
 
     /// A safetensors file with metadata `architecture`, `config` (JSON) and the notes. The same model gives the
     /// same bytes.
-    pub fn to_safetensors(&self, storage: Storage) -> Result<Vec<u8>> {
+    pub fn to_safetensors(&self, precision: Precision) -> Result<Vec<u8>> {
         let mut metadata: BTreeMap<String, String> = self.notes.clone();
         metadata.insert("architecture".into(), "rna-fm".into());
         metadata.insert("config".into(), serde_json::to_string(&self.config).map_err(encoding)?);
-        let (dtype, width) = match storage {
-            Storage::F32 => ("F32", 4),
-            Storage::F16 => ("F16", 2),
+        let dtype = match precision {
+            Precision::F32 => "F32",
+            Precision::F16 => "F16",
         };
         let mut header = Map::new();
         header.insert("__metadata__".into(), json!(metadata));
@@ -79,12 +81,11 @@ impl TrainedModel {
         for (name, tensor) in &self.tensors {
             let start = data.len();
             for value in values(tensor)? {
-                match storage {
-                    Storage::F32 => data.extend(value.to_le_bytes()),
-                    Storage::F16 => data.extend(f16::from_f32(value).to_le_bytes()),
+                match precision {
+                    Precision::F32 => data.extend(value.to_le_bytes()),
+                    Precision::F16 => data.extend(f16::from_f32(value).to_le_bytes()),
                 }
             }
-            debug_assert_eq!(data.len() - start, tensor.elem_count() * width);
             let entry = json!({"dtype": dtype, "shape": tensor.dims(), "data_offsets": [start, data.len()]});
             header.insert(name.clone(), entry);
         }
@@ -96,22 +97,18 @@ impl TrainedModel {
         Ok(file)
     }
 
-    /// Reads what [`to_safetensors`](Self::to_safetensors) wrote.
-    pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
-        let (_, header) = safetensors::SafeTensors::read_metadata(bytes)
-            .map_err(|error| Error::model("this is not a safetensors file").caused_by(error))?;
-        let mut notes: BTreeMap<String, String> = header.metadata().clone().unwrap_or_default().into_iter().collect();
-        let config = notes
-            .remove("config")
-            .ok_or_else(|| Error::model("the model's metadata has no `config`: needed is a file of `bioprune train`"))?;
-        let config: Config = serde_json::from_str(&config)
-            .map_err(|error| Error::model("the model's configuration cannot be read").caused_by(error))?;
-        notes.remove("architecture");
+    /// The weights of a model file of this architecture, to go on training from.
+    pub fn from_weights(mut weights: Weights) -> Result<Self> {
+        let config = Config::infer(&weights)?;
         let mut tensors = BTreeMap::new();
-        for (name, tensor) in candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(engine)? {
-            tensors.insert(name, tensor.to_dtype(DType::F32).map_err(engine)?);
+        for (name, shape) in tensor_shapes(&config) {
+            let mut values = weights.take(&name, &shape)?;
+            if name == TOKENS {
+                zero_mask_row(&mut values, config.hidden_size);
+            }
+            tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine)?);
         }
-        Ok(TrainedModel { config, tensors, notes })
+        Ok(TrainedModel { config, tensors, notes: BTreeMap::new() })
     }
 }
 
@@ -127,10 +124,11 @@ fn sinusoids(rows: usize, d: usize) -> Vec<f32> {
     (0..rows).flat_map(|row| (0..d).map(move |i| (row, i))).map(|(row, i)| value(row, i)).collect()
 }
 
-/// The `<mask>` row of the token embedding stays zero: a masked token is embedded as zero, and no logit but the bias
-/// is ever given to it.
-pub(super) fn zero_mask_row(values: &mut [f32], d: usize) {
-    values[MASK as usize * d..][..d].fill(0.0);
+/// The `<mask>` row, the vocabulary's last, stays zero: a masked token is embedded as zero, and scoring zeroes the row
+/// when it loads a model, so a trained row would be lost there.
+fn zero_mask_row(values: &mut [f32], d: usize) {
+    let start = values.len().saturating_sub(d);
+    values[start..].fill(0.0);
 }
 
 /// As [`zero_mask_row`], for the named tensor's gradient.
@@ -142,10 +140,6 @@ pub(super) fn freeze_mask_row(name: &str, gradient: &mut [f32], d: usize) {
 
 pub(super) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(engine)
-}
-
-pub(super) fn engine(error: candle_core::Error) -> Error {
-    Error::model("the model cannot be computed").caused_by(error)
 }
 
 fn encoding(error: serde_json::Error) -> Error {

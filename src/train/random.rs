@@ -2,26 +2,31 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+/// A 64-bit draw for these bytes.
+pub(super) fn draw_bytes(seed: u64, of: &[u8]) -> u64 {
+    xxh3_64_with_seed(of, seed)
+}
+
 /// A 64-bit draw for these numbers.
-pub fn draw(seed: u64, of: &[u64]) -> u64 {
+pub(super) fn draw(seed: u64, of: &[u64]) -> u64 {
     let bytes: Vec<u8> = of.iter().flat_map(|number| number.to_le_bytes()).collect();
-    xxh3_64_with_seed(&bytes, seed)
+    draw_bytes(seed, &bytes)
 }
 
 /// A number in [0, 1) from the upper bits of a draw.
-pub fn unit(draw: u64) -> f64 {
+pub(super) fn unit(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A stream of draws (SplitMix64).
-pub struct Stream(u64);
+/// A stream of draws (SplitMix64; Steele, Lea and Flood 2014).
+pub(super) struct Stream(u64);
 
 impl Stream {
     pub fn new(start: u64) -> Self {
         Stream(start)
     }
 
-    pub fn next(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

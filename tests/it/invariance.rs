@@ -3,7 +3,8 @@
 use crate::reference::tiny_model;
 use bioprune::batching::Example;
 use bioprune::influence::{
-    Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, Score, Scorer, Task, accumulate,
+    Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, Score, Scorer, Task,
+    accumulate,
 };
 use bioprune::model::Model;
 use proptest::prelude::*;
@@ -26,7 +27,12 @@ fn curvature_of(model: &Model, batches: &[Vec<Example>]) -> CurvatureSum {
     sum
 }
 
-fn scores(model: &Model, curvature: &Curvature, estimator: Estimator, batches: &[Vec<Example>]) -> Vec<Score> {
+fn scores(
+    model: &Model,
+    curvature: &Curvature,
+    estimator: Estimator,
+    batches: &[Vec<Example>],
+) -> Vec<Score> {
     let mut gradients = Gradients::new(model);
     let mut scorer = Scorer::new(curvature, estimator);
     let mut scores = Vec::new();

@@ -39,7 +39,8 @@ fn values(tensors: &HashMap<String, Tensor>, name: &str) -> Vec<f32> {
 #[test]
 fn losses_gradients_curvature_and_influence_are_those_of_the_official_package() {
     let model = tiny_model();
-    let inputs: Inputs = serde_json::from_slice(&std::fs::read(fixture("rna_fm/inputs.json")).unwrap()).unwrap();
+    let inputs: Inputs =
+        serde_json::from_slice(&std::fs::read(fixture("rna_fm/inputs.json")).unwrap()).unwrap();
     let expected = candle_core::safetensors::load(fixture("rna_fm/cases.safetensors"), &Device::Cpu).unwrap();
     let d = model.head.hidden_size;
     for (objective, prefix) in [("reconstruction", "reconstruction"), ("masked-lm", "masked_lm")] {
@@ -67,7 +68,8 @@ fn losses_gradients_curvature_and_influence_are_those_of_the_official_package() 
             }
         });
         let diagonal: Vec<f32> = sum.diagonal().into_iter().map(|f| f as f32).collect();
-        let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Absolute(inputs.damping)).unwrap();
+        let curvature =
+            Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Absolute(inputs.damping)).unwrap();
         let mut scorer = Scorer::new(&curvature, Estimator::Plain);
         let mut scores = Vec::new();
         gradients.run(&examples, |_, record| scores.push(scorer.score(&record)));

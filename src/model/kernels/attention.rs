@@ -70,7 +70,12 @@ mod tests {
                 };
                 let weights: Vec<f64> = (0..tokens)
                     .map(|key| {
-                        part(token, 0).iter().zip(part(key, 1)).map(|(q, k)| *q as f64 * *k as f64).sum::<f64>().exp()
+                        part(token, 0)
+                            .iter()
+                            .zip(part(key, 1))
+                            .map(|(q, k)| *q as f64 * *k as f64)
+                            .sum::<f64>()
+                            .exp()
                     })
                     .collect();
                 let total: f64 = weights.iter().sum();

@@ -139,13 +139,23 @@ impl Epilogue for AddTo<'_> {
 }
 
 /// `out[m x n] = finish(a[m x k] · b[k x n])`; the rows of `out` are `out_stride` apart.
-pub fn matmul(m: usize, a: Strided, b: &PackedMatrix, out: &mut [f32], out_stride: usize, epilogue: &impl Epilogue) {
+pub fn matmul(
+    m: usize,
+    a: Strided,
+    b: &PackedMatrix,
+    out: &mut [f32],
+    out_stride: usize,
+    epilogue: &impl Epilogue,
+) {
     let (k, n) = (b.k, b.n);
     if m == 0 || n == 0 {
         return;
     }
     // The inner loop reads without bounds checks: this is the check.
-    assert!(k == 0 || (m - 1) * a.row_stride + (k - 1) * a.column_stride < a.data.len(), "left side too short");
+    assert!(
+        k == 0 || (m - 1) * a.row_stride + (k - 1) * a.column_stride < a.data.len(),
+        "left side too short"
+    );
     assert!((m - 1) * out_stride + n <= out.len() && n <= out_stride, "result too short");
     let block = (ROW_BLOCK_FLOATS / k.max(1)).next_multiple_of(TILE);
     for block_start in (0..m).step_by(block) {
@@ -156,7 +166,8 @@ pub fn matmul(m: usize, a: Strided, b: &PackedMatrix, out: &mut [f32], out_strid
             let mut row = block_start;
             while row < block_end {
                 let rows = TILE.min(block_end - row);
-                let mut tile = Tile { a, packed, out: &mut *out, out_stride, row, first: panel * PANEL, columns };
+                let mut tile =
+                    Tile { a, packed, out: &mut *out, out_stride, row, first: panel * PANEL, columns };
                 match rows {
                     1 => tile.run::<1>(epilogue),
                     2 => tile.run::<2>(epilogue),
@@ -226,7 +237,9 @@ mod tests {
 
     #[test]
     fn products_of_any_shape_agree_with_double_precision() {
-        for (m, k, n) in [(1, 1, 1), (6, 64, 16), (7, 40, 40), (13, 33, 25), (61, 80, 40), (5, 0, 3), (3, 300, 17)] {
+        for (m, k, n) in
+            [(1, 1, 1), (6, 64, 16), (7, 40, 40), (13, 33, 25), (61, 80, 40), (5, 0, 3), (3, 300, 17)]
+        {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let bias = numbers(n, 3);
             let packed = PackedMatrix::new(k, n, Strided::rows(&b, n));
@@ -240,8 +253,9 @@ mod tests {
             assert_eq!(out, other, "views of the same matrices give the same bits");
             for row in 0..m {
                 for column in 0..n {
-                    let exact: f64 = (0..k).map(|i| a[row * k + i] as f64 * b[i * n + column] as f64).sum::<f64>()
-                        + bias[column] as f64;
+                    let exact: f64 =
+                        (0..k).map(|i| a[row * k + i] as f64 * b[i * n + column] as f64).sum::<f64>()
+                            + bias[column] as f64;
                     assert!((out[row * n + column] as f64 - exact).abs() < 1e-5 * (k as f64 + 1.0));
                 }
             }

@@ -8,21 +8,14 @@ use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
 /// `q`, `k`, `v` `[total, heads * width]` of sequences of these `lengths`, which add up to `total`; scale width^-0.5.
-pub fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    lengths: &Arc<[usize]>,
-    heads: usize,
-) -> Result<Tensor> {
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, lengths: &Arc<[usize]>, heads: usize) -> Result<Tensor> {
     if kernel::applies(q) {
         let attention = Attention { lengths: lengths.clone(), heads };
         return q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, attention);
     }
     let (total, d) = q.dims2()?;
     let width = d / heads;
-    let by_head =
-        |x: &Tensor| x.reshape((x.dim(0)?, heads, width))?.transpose(0, 1)?.contiguous();
+    let by_head = |x: &Tensor| x.reshape((x.dim(0)?, heads, width))?.transpose(0, 1)?.contiguous();
     let mut start = 0;
     let mut parts = Vec::with_capacity(lengths.len());
     for &n in lengths.iter() {
@@ -102,11 +95,8 @@ impl CustomOp3 for Attention {
         v_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let d = q_layout.shape().dims2()?.1;
-        let [q, k, v] = [
-            kernel::values(q, q_layout)?,
-            kernel::values(k, k_layout)?,
-            kernel::values(v, v_layout)?,
-        ];
+        let [q, k, v] =
+            [kernel::values(q, q_layout)?, kernel::values(k, k_layout)?, kernel::values(v, v_layout)?];
         let mut out = vec![0.0; q.len()];
         let mut scratch = vec![0.0; self.longest_squared()];
         for head in self.heads(d) {

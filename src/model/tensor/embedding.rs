@@ -57,7 +57,8 @@ impl CustomOp2 for Embed {
             let mut dp = vec![0.0; positions.elem_count()];
             for (t, grad) in grad.chunks_exact(d).enumerate() {
                 let scale = batch.scales[t];
-                let (dt, dp) = (row_mut(&mut dt, batch.tokens[t], d), row_mut(&mut dp, batch.positions[t], d));
+                let (dt, dp) =
+                    (row_mut(&mut dt, batch.tokens[t], d), row_mut(&mut dp, batch.positions[t], d));
                 for ((dt, dp), grad) in dt.iter_mut().zip(dp).zip(grad) {
                     *dt += scale * grad;
                     *dp += grad;

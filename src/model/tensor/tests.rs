@@ -16,7 +16,7 @@ fn config() -> Config {
 
 /// Weights that are far from any symmetry, by a fixed rule.
 fn variables(config: &Config, dtype: DType) -> BTreeMap<String, Var> {
-    let shapes = config.tensor_shapes().into_iter().enumerate();
+    let shapes = tensor_shapes(config).into_iter().enumerate();
     let variable = |(k, (name, shape)): (usize, (String, Vec<usize>))| {
         let n: usize = shape.iter().product();
         let offset = if name.contains("norm") && name.ends_with("weight") { 1.0 } else { 0.0 };
@@ -87,11 +87,8 @@ fn gradients_are_the_slopes_of_finite_differences() {
         }
         let weights = doubles(var);
         let moved = |sign: f64| {
-            let values: Vec<f32> = weights
-                .iter()
-                .zip(&gradient)
-                .map(|(w, g)| (w + sign * STEP * g / norm) as f32)
-                .collect();
+            let values: Vec<f32> =
+                weights.iter().zip(&gradient).map(|(w, g)| (w + sign * STEP * g / norm) as f32).collect();
             let mut tensors: BTreeMap<String, Tensor> =
                 vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
             tensors.insert(name.clone(), Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap());
@@ -119,13 +116,14 @@ fn a_packed_sequence_is_as_if_alone() {
 #[test]
 fn wrong_shapes_and_tokens_are_refused_by_name() {
     let config = config();
-    let mut tensors: BTreeMap<String, Tensor> = variables(&config, DType::F32)
-        .into_iter()
-        .map(|(name, var)| (name, var.into_inner()))
-        .collect();
+    let mut tensors: BTreeMap<String, Tensor> =
+        variables(&config, DType::F32).into_iter().map(|(name, var)| (name, var.into_inner())).collect();
     tensors.insert("layers.1.fc1.bias".into(), Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap());
     let error = RnaFm::new(&config, tensors).err().unwrap().to_string();
-    assert!(error.contains("layers.1.fc1.bias") && error.contains("[3]") && error.contains("[40]"), "{error}");
+    assert!(
+        error.contains("layers.1.fc1.bias") && error.contains("[3]") && error.contains("[40]"),
+        "{error}"
+    );
     for sequence in [&[][..], &[25], &[4; 33]] {
         assert!(PackedBatch::new(&config, MASK, [sequence].into_iter()).is_err(), "{sequence:?}");
     }
