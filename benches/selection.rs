@@ -10,6 +10,7 @@ use bioprune::scores::{
     ScoresMetadata, ScoresWriter,
 };
 use bioprune::selection::{Budget, Candidate, Candidates, Rule, select};
+use bioprune::sequence::{Compression, Format, InputOptions, Source};
 use std::hint::black_box;
 use std::io::BufWriter;
 use std::sync::Arc;
@@ -143,12 +144,13 @@ fn written(n: u64) -> Result<Scores> {
             records: 0,
             mean: 1.0,
         },
+        input: InputOptions::default(),
         sources: vec![Source {
-            uri: "synthetic".to_string(),
+            uri: "synthetic".parse()?,
             size: 0,
             etag: None,
-            format: "fasta".to_string(),
-            compression: "none".to_string(),
+            format: Format::Fasta,
+            compression: Compression::None,
         }],
         shard: None,
     };

@@ -8,6 +8,7 @@ use std::io::copy;
 use std::path::{Path, PathBuf};
 
 /// A model held in the program.
+#[derive(Clone, Copy)]
 struct Embedded {
     name: &'static str,
     bytes: &'static [u8],
@@ -53,6 +54,12 @@ pub struct ModelInfo {
 /// The models held in the program.
 pub fn list() -> Result<Vec<ModelInfo>> {
     EMBEDDED.iter().map(|model| Ok(model.load()?.info)).collect()
+}
+
+/// What the model of that registry name is.
+pub fn show(name: &str) -> Result<ModelInfo> {
+    let embedded = EMBEDDED.iter().find(|embedded| embedded.name == name);
+    Ok(embedded.ok_or_else(|| Error::model(format!("model {name:?}: known are {}", names())))?.load()?.info)
 }
 
 /// What the model of that name, directory or file is.
@@ -102,6 +109,10 @@ fn from_file(path: &Path, model: &str) -> Result<Model> {
     rna_fm::load(model, ModelStatus::File, Weights::open(path, model)?)
 }
 
+fn names() -> String {
+    EMBEDDED.map(|embedded| embedded.name).join(", ")
+}
+
 /// The file itself, or the weights inside a directory.
 fn weights_file(path: &Path, model: &str) -> Result<PathBuf> {
     if path.is_file() {
@@ -109,10 +120,9 @@ fn weights_file(path: &Path, model: &str) -> Result<PathBuf> {
     }
     let found = FILE_NAMES.iter().map(|name| path.join(name)).find(|candidate| candidate.is_file());
     found.ok_or_else(|| {
-        let known: Vec<_> = EMBEDDED.iter().map(|embedded| embedded.name).collect();
         Error::model(format!(
             "model {model:?} is neither a known name ({}), nor a file, nor a directory with one of {}",
-            known.join(", "),
+            names(),
             FILE_NAMES.join(", ")
         ))
     })

@@ -75,7 +75,7 @@ impl Application {
         let metrics = Metrics::new()?;
         let objects = AllowedStorage { allow: allow.clone() };
         let engine = Engine {
-            storage: Storage,
+            storage: Storage::from_env()?,
             allow: allow.clone(),
             metrics: metrics.clone(),
             model: options.model.model.clone(),

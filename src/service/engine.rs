@@ -20,7 +20,7 @@ pub(super) struct Engine {
 
 impl Runner for Engine {
     fn prepare(&self) -> Result<()> {
-        model::show(&self.model).map(|_| ())
+        model::describe(&self.model, &self.storage).map(|_| ())
     }
 
     fn run(

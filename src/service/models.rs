@@ -22,8 +22,8 @@ struct ModelList {
     security(("bearer" = []), ())
 )]
 #[get("/v1/models")]
-pub(super) async fn list() -> HttpResponse {
-    HttpResponse::Ok().json(ModelList { models: model::list() })
+pub(super) async fn list() -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(ModelList { models: model::list()? }))
 }
 
 /// Shows a model: its architecture, size, licence and digest.
