@@ -22,5 +22,6 @@ pub mod sequence;
 pub mod service;
 pub mod storage;
 pub mod tokenizer;
+pub mod train;
 
 pub(crate) use options::{default_from_flags, string_serde};

@@ -8,6 +8,7 @@ mod head;
 pub mod kernels;
 mod registry;
 pub mod rna_fm;
+pub mod tensor;
 mod weights;
 
 pub use head::MlmHead;

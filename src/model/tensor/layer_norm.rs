@@ -1,0 +1,93 @@
+//! LayerNorm over the last dimension, with its backward pass.
+
+use super::kernel::{self, dot, sum};
+use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
+
+const EPSILON: f32 = 1e-5;
+
+/// `x` `[n, d]`, `weight` and `bias` `[d]`.
+pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    if kernel::applies(x) {
+        return x.contiguous()?.apply_op3(weight, bias, LayerNorm);
+    }
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + f64::from(EPSILON))?.sqrt()?;
+    centred.broadcast_div(&deviation)?.broadcast_mul(weight)?.broadcast_add(bias)
+}
+
+struct LayerNorm;
+
+/// Writes the row with mean 0 and variance 1, and returns what it was divided by, inverted.
+fn normalise(row: &[f32], normal: &mut [f32]) -> f32 {
+    let width = row.len() as f32;
+    let mean = sum(row) / width;
+    normal.iter_mut().zip(row).for_each(|(normal, x)| *normal = x - mean);
+    let inverse = 1.0 / (dot(normal, normal) / width + EPSILON).sqrt();
+    normal.iter_mut().for_each(|normal| *normal *= inverse);
+    inverse
+}
+
+impl CustomOp3 for LayerNorm {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let width = x_layout.shape().dims2()?.1;
+        let x = kernel::values(x, x_layout)?;
+        let (weight, bias) = (kernel::values(weight, weight_layout)?, kernel::values(bias, bias_layout)?);
+        let mut y = vec![0.0; x.len()];
+        for (row, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
+            normalise(row, y);
+            for ((y, weight), bias) in y.iter_mut().zip(weight).zip(bias) {
+                *y = y.mul_add(*weight, *bias);
+            }
+        }
+        Ok((CpuStorage::F32(y), x_layout.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let width = weight.elem_count();
+        let (dx, dw, db) = kernel::with_values([x, weight, grad], |[x, weight, grad]| {
+            let mut dx = vec![0.0f32; x.len()];
+            let (mut dw, mut db) = (vec![0.0f32; width], vec![0.0f32; width]);
+            let mut normal = vec![0.0f32; width];
+            for ((row, dy), dx) in
+                x.chunks_exact(width).zip(grad.chunks_exact(width)).zip(dx.chunks_exact_mut(width))
+            {
+                let inverse = normalise(row, &mut normal);
+                for i in 0..width {
+                    dw[i] += dy[i] * normal[i];
+                    db[i] += dy[i];
+                    dx[i] = dy[i] * weight[i];
+                }
+                let (mean, slope) = (sum(dx) / width as f32, dot(dx, &normal) / width as f32);
+                for (dx, normal) in dx.iter_mut().zip(&normal) {
+                    *dx = inverse * (*dx - mean - normal * slope);
+                }
+            }
+            (dx, dw, db)
+        })?;
+        let device = x.device();
+        Ok((
+            Some(Tensor::from_vec(dx, x.shape(), device)?),
+            Some(Tensor::from_vec(dw, width, device)?),
+            Some(Tensor::from_vec(db, width, device)?),
+        ))
+    }
+}

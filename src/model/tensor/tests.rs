@@ -1,0 +1,177 @@
+use super::*;
+use candle_core::{DType, Device, Var};
+
+const MASK: u32 = 24;
+
+fn config() -> Config {
+    Config {
+        num_hidden_layers: 2,
+        hidden_size: 24,
+        num_attention_heads: 3,
+        intermediate_size: 40,
+        max_positions: 32,
+        token_dropout: true,
+    }
+}
+
+/// Weights that are far from any symmetry, by a fixed rule.
+fn variables(config: &Config, dtype: DType) -> BTreeMap<String, Var> {
+    let shapes = tensor_shapes(config).into_iter().enumerate();
+    let variable = |(k, (name, shape)): (usize, (String, Vec<usize>))| {
+        let n: usize = shape.iter().product();
+        let offset = if name.contains("norm") && name.ends_with("weight") { 1.0 } else { 0.0 };
+        let value = |i: usize| offset + 0.4 * ((i * 37 + k * 101) as f32 * 0.7123).sin();
+        let tensor = Tensor::from_vec((0..n).map(value).collect::<Vec<f32>>(), shape, &Device::Cpu).unwrap();
+        (name, Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap())
+    };
+    shapes.map(variable).collect()
+}
+
+fn model(config: &Config, variables: &BTreeMap<String, Var>) -> RnaFm {
+    let tensors = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+    RnaFm::new(config, tensors).unwrap()
+}
+
+fn batch(config: &Config) -> Arc<PackedBatch> {
+    let sequences: [&[u32]; 4] =
+        [&[0, 4, 24, 6, 7, 7, 2], &[0, 2], &[0, 5, 5, 24, 24, 6, 4, 7, 9, 18, 4, 2], &[6]];
+    Arc::new(PackedBatch::new(config, MASK, sequences.into_iter()).unwrap())
+}
+
+const POSITIONS: [u32; 6] = [2, 7, 12, 13, 20, 21];
+const TARGETS: [u32; 6] = [5, 2, 7, 4, 2, 6];
+
+fn loss(model: &RnaFm) -> Tensor {
+    let losses = model.losses(&batch(model.config()), &POSITIONS, &TARGETS).unwrap();
+    // Different weights, so that no gradient is right by symmetry.
+    let weights = Tensor::new(&[1f32, 2., 3., 4., 5., 6.], &Device::Cpu).unwrap();
+    (losses * weights.to_dtype(model.tensors["lm_head.bias"].dtype()).unwrap()).unwrap().sum_all().unwrap()
+}
+
+fn doubles(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// f64 goes through candle's own operations, f32 through the kernels of this folder.
+#[test]
+fn the_kernels_give_the_values_and_gradients_of_candles_operations() {
+    let config = config();
+    let (fast, slow) = (variables(&config, DType::F32), variables(&config, DType::F64));
+    let (fast_loss, slow_loss) = (loss(&model(&config, &fast)), loss(&model(&config, &slow)));
+    let (a, b) = (doubles(&fast_loss)[0], doubles(&slow_loss)[0]);
+    assert!((a - b).abs() < 1e-5 * b.abs(), "{a} {b}");
+    let (fast_gradients, slow_gradients) = (fast_loss.backward().unwrap(), slow_loss.backward().unwrap());
+    for (name, var) in &fast {
+        let fast = doubles(fast_gradients.get(var).unwrap());
+        let slow = doubles(slow_gradients.get(&slow[name]).unwrap());
+        // The key's bias has no influence on a softmax: its gradient is rounding alone.
+        let largest = slow.iter().fold(1e-2f64, |m, g| m.max(g.abs()));
+        for (fast, slow) in fast.iter().zip(&slow) {
+            assert!((fast - slow).abs() < 3e-5 * largest, "{name}: {fast} {slow}");
+        }
+    }
+}
+
+#[test]
+fn gradients_are_the_slopes_of_finite_differences() {
+    const STEP: f64 = 1e-2;
+    let config = config();
+    let vars = variables(&config, DType::F32);
+    let gradients = loss(&model(&config, &vars)).backward().unwrap();
+    for (name, var) in &vars {
+        let gradient = doubles(gradients.get(var).unwrap());
+        // Along its own gradient a loss changes most, and rounding weighs least.
+        let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+        if norm < 1e-2 {
+            continue;
+        }
+        let weights = doubles(var);
+        let moved = |sign: f64| {
+            let values: Vec<f32> =
+                weights.iter().zip(&gradient).map(|(w, g)| (w + sign * STEP * g / norm) as f32).collect();
+            let mut tensors: BTreeMap<String, Tensor> =
+                vars.iter().map(|(name, var)| (name.clone(), var.as_detached_tensor())).collect();
+            tensors.insert(name.clone(), Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap());
+            doubles(&loss(&RnaFm::new(&config, tensors).unwrap()))[0]
+        };
+        let slope = (moved(1.0) - moved(-1.0)) / (2.0 * STEP);
+        assert!((slope - norm).abs() < 0.02 * norm.max(0.1), "{name}: {slope} {norm}");
+    }
+}
+
+#[test]
+fn a_packed_sequence_is_as_if_alone() {
+    let config = config();
+    let model = model(&config, &variables(&config, DType::F32));
+    let hidden = doubles(&model.hidden(&batch(&config)).unwrap());
+    let alone: &[u32] = &[0, 5, 5, 24, 24, 6, 4, 7, 9, 18, 4, 2];
+    let alone = Arc::new(PackedBatch::new(&config, MASK, [alone].into_iter()).unwrap());
+    let alone = doubles(&model.hidden(&alone).unwrap());
+    let start = 9 * config.hidden_size;
+    for (packed, alone) in hidden[start..].iter().zip(&alone) {
+        assert!((packed - alone).abs() < 1e-5, "{packed} {alone}");
+    }
+}
+
+#[test]
+fn wrong_shapes_and_tokens_are_refused_by_name() {
+    let config = config();
+    let mut tensors: BTreeMap<String, Tensor> =
+        variables(&config, DType::F32).into_iter().map(|(name, var)| (name, var.into_inner())).collect();
+    tensors.insert("layers.1.fc1.bias".into(), Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap());
+    let error = RnaFm::new(&config, tensors).err().unwrap().to_string();
+    assert!(
+        error.contains("layers.1.fc1.bias") && error.contains("[3]") && error.contains("[40]"),
+        "{error}"
+    );
+    for sequence in [&[][..], &[25], &[4; 33]] {
+        assert!(PackedBatch::new(&config, MASK, [sequence].into_iter()).is_err(), "{sequence:?}");
+    }
+}
+
+/// The official package's losses on a small model of random weights; see tests/fixtures/rna_fm.
+#[test]
+fn losses_match_the_official_package() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rna_fm");
+    let strip = |name: &str| {
+        let name = name.strip_prefix("encoder.").unwrap_or(name);
+        name.strip_prefix("sentence_encoder.").unwrap_or(name).to_string()
+    };
+    let mut tensors: BTreeMap<String, Tensor> =
+        candle_core::pickle::read_all_with_key(folder.join("RNA-FM_tiny.pth"), Some("model"))
+            .unwrap()
+            .into_iter()
+            .map(|(name, tensor)| (strip(&name), tensor))
+            .collect();
+    let config = Config {
+        num_hidden_layers: 3,
+        hidden_size: 40,
+        num_attention_heads: 4,
+        intermediate_size: 80,
+        max_positions: 1024,
+        token_dropout: true,
+    };
+    let mut embedding = doubles(&tensors["embed_tokens.weight"]);
+    embedding[MASK as usize * 40..].fill(0.0);
+    let embedding = Tensor::from_vec(embedding, (VOCABULARY, 40), &Device::Cpu).unwrap();
+    tensors.insert("embed_tokens.weight".into(), embedding.to_dtype(DType::F32).unwrap());
+    let model = RnaFm::new(&config, tensors).unwrap();
+
+    let inputs: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("inputs.json")).unwrap()).unwrap();
+    let expected = candle_core::safetensors::load(folder.join("cases.safetensors"), &Device::Cpu).unwrap();
+    let list = |case: &serde_json::Value, key: &str| -> Vec<u32> {
+        serde_json::from_value(case[key].clone()).unwrap()
+    };
+    for case in inputs["cases"].as_array().unwrap() {
+        let (input, target, positions) = (list(case, "input"), list(case, "target"), list(case, "positions"));
+        let targets: Vec<u32> = positions.iter().map(|&position| target[position as usize]).collect();
+        let batch = Arc::new(PackedBatch::new(&config, MASK, [&input[..]].into_iter()).unwrap());
+        let losses = doubles(&model.losses(&batch, &positions, &targets).unwrap());
+        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        let objective = case["objective"].as_str().unwrap().replace('-', "_");
+        let record = case["record"].as_u64().unwrap() as usize;
+        let exact = doubles(&expected[&format!("{objective}.loss")])[record];
+        assert!((loss / exact - 1.0).abs() < 1e-4, "{objective} {record}: {loss} {exact}");
+    }
+}

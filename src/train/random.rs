@@ -1,0 +1,51 @@
+//! Random numbers that are a pure function of what they are for: seed, epoch, record.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// A 64-bit draw for these bytes.
+pub(super) fn draw_bytes(seed: u64, of: &[u8]) -> u64 {
+    xxh3_64_with_seed(of, seed)
+}
+
+/// A 64-bit draw for these numbers.
+pub(super) fn draw(seed: u64, of: &[u64]) -> u64 {
+    let bytes: Vec<u8> = of.iter().flat_map(|number| number.to_le_bytes()).collect();
+    draw_bytes(seed, &bytes)
+}
+
+/// A number in [0, 1) from the upper bits of a draw.
+pub(super) fn unit(draw: u64) -> f64 {
+    (draw >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A stream of draws (SplitMix64; Steele, Lea and Flood 2014).
+pub(super) struct Stream(u64);
+
+impl Stream {
+    pub fn new(start: u64) -> Self {
+        Stream(start)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn unit(&mut self) -> f64 {
+        unit(self.next())
+    }
+
+    /// A number in [0, n), for n > 0.
+    pub fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.next()) * n as u128) >> 64) as usize
+    }
+
+    /// A standard normal number (Box-Muller).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
+    }
+}
