@@ -112,7 +112,10 @@ fn a_written_model_scores_in_the_engine_and_trains_on() {
                 .unwrap()
                 .to_scalar::<f32>()
                 .unwrap();
-            assert!(difference <= if precision == Precision::F32 { 0.0 } else { 1e-3 }, "{name} {difference}");
+            assert!(
+                difference <= if precision == Precision::F32 { 0.0 } else { 1e-3 },
+                "{name} {difference}"
+            );
         }
         let engine = crate::model::rna_fm::load("test", crate::model::ModelStatus::File, weights()).unwrap();
         assert_eq!(engine.info.max_tokens, 64);

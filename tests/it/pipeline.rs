@@ -2,7 +2,9 @@
 
 use crate::reference::fixture;
 use bioprune::error::{Code, Result};
-use bioprune::pipeline::{self, CancelToken, Context, MergeRequest, PruneRequest, ScoreRequest, SelectRequest};
+use bioprune::pipeline::{
+    self, CancelToken, Context, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
+};
 use bioprune::storage::Storage;
 use serde_json::{Value, json};
 use std::fs;
@@ -78,7 +80,10 @@ fn merged_shards_are_the_bytes_of_one_run_whatever_the_threads_and_batches() {
     curvature(&at("whole.safetensors"), json!({}));
     let parts: Vec<PathBuf> = (1..=4).map(|index| at(&format!("part{index}.safetensors"))).collect();
     for (index, part) in (1..).zip(&parts) {
-        curvature(part, json!({"shard": format!("{index}/4"), "threads": index, "max_batch_tokens": 100 * index}));
+        curvature(
+            part,
+            json!({"shard": format!("{index}/4"), "threads": index, "max_batch_tokens": 100 * index}),
+        );
     }
     merge(parts, &at("merged.safetensors"));
     assert_eq!(fs::read(at("merged.safetensors")).unwrap(), fs::read(at("whole.safetensors")).unwrap());
@@ -106,7 +111,9 @@ fn prune_is_score_and_select_and_its_coreset_repeats_the_input_in_order() {
     let summary = prune(&input, &out, json!({})).unwrap();
     assert_eq!((summary.select.pool, summary.select.kept), (60, 15));
     let coreset = inflate(&out.join("coreset.fa.gz"));
-    let blocks = |text: &str| text.split_inclusive('\n').collect::<Vec<_>>().chunks(2).map(|pair| pair.concat()).collect::<Vec<_>>();
+    let blocks = |text: &str| {
+        text.split_inclusive('\n').collect::<Vec<_>>().chunks(2).map(|pair| pair.concat()).collect::<Vec<_>>()
+    };
     let mut all = blocks(&fasta).into_iter();
     let kept = blocks(&coreset);
     assert_eq!(kept.len(), 15);
@@ -197,7 +204,12 @@ fn bad_inputs_end_in_their_own_code_and_name_what_is_wrong() {
         (write("gap.fa", b">a\nACGU\n>b\n>c\nACGU\n"), json!({}), Code::BadInput, "b"),
         (write("long.fa", long.as_bytes()), json!({"on_long": "error"}), Code::BadInput, "1600 residues"),
         (good.clone(), json!({"model": "no-such-model"}), Code::ModelUnavailable, "rna-nano"),
-        (good.clone(), json!({"model": fixture("rna_fm/cases.safetensors")}), Code::ModelUnavailable, "embed_tokens"),
+        (
+            good.clone(),
+            json!({"model": fixture("rna_fm/cases.safetensors")}),
+            Code::ModelUnavailable,
+            "embed_tokens",
+        ),
     ];
     for (input, more, code, part) in table {
         let error = score(&input, &out, more).unwrap_err();
