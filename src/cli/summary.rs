@@ -4,7 +4,7 @@ use super::table::fields;
 use crate::pipeline::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};
 use crate::report::quantity::{counted, grouped, share, short, span};
 
-type Row = (&'static str, String);
+pub(super) type Row = (&'static str, String);
 
 /// A job's result as named lines.
 pub(super) trait Summary {
