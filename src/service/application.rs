@@ -55,14 +55,14 @@ impl StopHandle {
     }
 }
 
-/// Runs the service until SIGINT or SIGTERM. Blocks.
+/// Runs the service until SIGINT or SIGTERM, which it handles itself; tells its address once it listens. Blocks.
 ///
 /// # Errors
 /// Whatever keeps it from starting: flags that make no sense, an address or a data directory in use.
-pub fn serve(options: &ServeOptions) -> Result<()> {
+pub fn serve(options: &ServeOptions, listening: impl FnOnce(&str)) -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(options)?;
-        log::info!("listening on {}", application.url());
+        listening(&application.url());
         application.run().await
     })
 }
