@@ -36,7 +36,7 @@ pub(super) struct Content {
 
 enum Origin {
     /// Storage reads ahead by itself
-    Plain(ObjectReader),
+    Plain(Box<ObjectReader>),
     Decompressed(ReadAhead<Chunk>),
 }
 
@@ -46,7 +46,7 @@ impl Content {
         let compression = source.compression;
         let (storage, source) = (storage.clone(), source.clone());
         let (origin, start) = match compression {
-            Compression::None => (Origin::Plain(storage.open_at(&source.info(), from)?), from),
+            Compression::None => (Origin::Plain(Box::new(storage.open_at(&source.info(), from)?)), from),
             Compression::Gzip => {
                 ahead(move |outlet| send_all(gzip(storage.open(&source.info())?), &source, outlet))?
             }

@@ -74,11 +74,6 @@ impl Remote {
         Ok(client)
     }
 
-    #[cfg(test)]
-    pub(super) fn insert(&self, store: &str, client: Arc<dyn ObjectStore>) {
-        self.clients.lock().unwrap().insert(store.to_string(), client);
-    }
-
     pub(super) fn stat(&self, location: &Location) -> Result<ObjectInfo> {
         let (store, path) = self.object(location)?;
         let meta =
