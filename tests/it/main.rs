@@ -6,6 +6,7 @@ mod example;
 mod invariance;
 mod pipeline;
 mod reference;
+mod service;
 mod storage;
 mod storage_s3;
 mod support;

@@ -62,7 +62,6 @@ impl<'a> Matrix<'a> {
 
 /// `out = keep * out + scale * a b`, with `out` row-major `[m, n]`, `a` `[m, k]` and `b` `[k, n]`.
 /// A `keep` of 0 overwrites whatever `out` held.
-#[expect(clippy::too_many_arguments, reason = "the shape, the target and the factors of a matrix product")]
 pub fn product(
     (m, n, k): (usize, usize, usize),
     out: &mut [f32],
