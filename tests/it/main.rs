@@ -4,3 +4,6 @@ mod architecture;
 mod cli;
 mod invariance;
 mod reference;
+mod service;
+mod service_fixture;
+mod service_life;
