@@ -12,6 +12,8 @@ use tokio::runtime::{Builder, Runtime};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// No request waits for a job, so that each is answered soon.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Servers close connections that idle for longer, which goes unnoticed between two calls.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a request is sent again before it fails: a service starts anew in less.
 const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -39,7 +41,8 @@ impl Transport {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("bioprune/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT);
+            .timeout(REQUEST_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT);
         let base = match server.split_once("://") {
             Some(("unix", path)) if path.starts_with('/') => {
                 builder = builder.unix_socket(path);

@@ -72,11 +72,9 @@ impl Application {
     /// within an actix runtime.
     pub fn build(options: &ServeOptions) -> Result<Application> {
         let allow = AllowList::parse(&options.allow)?;
-        let storage = Storage::from_env()?.restricted(Arc::new(allow.clone()));
-        let metrics = Metrics::new()?;
-        let model = options.model.model.clone();
-        let engine = Engine { storage: storage.clone(), metrics: metrics.clone(), model };
-        Application::assemble(options, allow, metrics, Arc::new(storage), Arc::new(engine))
+        let storage = Storage::from_env()?.restricted(Arc::new(allow));
+        let engine = Engine { storage: storage.clone(), model: options.model.model.clone() };
+        Application::build_with(options, Arc::new(storage), Arc::new(engine))
     }
 
     /// The same with another engine and another view of storage, for programs that bring their own.
@@ -85,23 +83,15 @@ impl Application {
         objects: Arc<dyn Objects>,
         runner: Arc<dyn Runner>,
     ) -> Result<Application> {
-        Application::assemble(options, AllowList::parse(&options.allow)?, Metrics::new()?, objects, runner)
-    }
-
-    fn assemble(
-        options: &ServeOptions,
-        allow: AllowList,
-        metrics: Metrics,
-        objects: Arc<dyn Objects>,
-        runner: Arc<dyn Runner>,
-    ) -> Result<Application> {
+        let allow = AllowList::parse(&options.allow)?;
+        let metrics = Metrics::new()?;
         let tokens = options.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
         if tokens.is_open() && options.unix_socket.is_none() && !options.listen.ip().is_loopback() {
             log::warn!("anyone who reaches {} may use this service: it has no --token-file", options.listen);
         }
         let directory = options.data_dir.clone().map_or_else(default_data_directory, Ok)?;
         let service = web::Data::new(Service {
-            jobs: Jobs::open(&directory, options.queue_length, objects.clone(), runner)?,
+            jobs: Jobs::open(&directory, options.queue_length, objects.clone(), metrics.metered(runner))?,
             objects,
             probe: Probe::new(allow.probes()),
             allow,

@@ -1,6 +1,5 @@
 //! The service's engine: runs jobs through the pipeline.
 
-use super::metrics::Metrics;
 use crate::error::Result;
 use crate::jobs::{JobRequest, JobResult, Runner};
 use crate::model;
@@ -12,7 +11,6 @@ use std::sync::Arc;
 pub(super) struct Engine {
     /// Restricted to what the operator allows
     pub storage: Storage,
-    pub metrics: Metrics,
     /// The model of requests that name none
     pub model: String,
 }
@@ -28,8 +26,7 @@ impl Runner for Engine {
         progress: Arc<dyn ProgressSink>,
         cancel: CancelToken,
     ) -> Result<JobResult> {
-        let context =
-            Context { storage: self.storage.clone(), progress: self.metrics.metered(progress), cancel };
+        let context = Context { storage: self.storage.clone(), progress, cancel };
         Ok(match request {
             JobRequest::Prune(request) => JobResult::Prune(pipeline::prune(request, &context)?),
             JobRequest::Curvature(request) => JobResult::Curvature(pipeline::curvature(request, &context)?),

@@ -3,8 +3,8 @@
 use super::Service;
 use super::problem::{blocking, problems};
 use crate::error::{Error, Result};
-use crate::jobs::Problem;
-use crate::pipeline::{Progress, ProgressSink, Stage};
+use crate::jobs::{JobRequest, JobResult, Problem, Runner};
+use crate::pipeline::{CancelToken, Progress, ProgressSink, Stage};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -63,9 +63,9 @@ impl Metrics {
         build().map_err(|error: prometheus::Error| Error::internal("cannot set up metrics").caused_by(error))
     }
 
-    /// Counts what a job does, and passes its progress on to `sink`.
-    pub fn metered(&self, sink: Arc<dyn ProgressSink>) -> Arc<dyn ProgressSink> {
-        Arc::new(Metered { metrics: self.clone(), sink, last: Mutex::new(None) })
+    /// The same engine, with what its jobs do counted.
+    pub fn metered(&self, runner: Arc<dyn Runner>) -> Arc<dyn Runner> {
+        Arc::new(MeteredRunner { metrics: self.clone(), runner })
     }
 }
 
@@ -129,15 +129,36 @@ fn known_method(method: &Method) -> &'static str {
     }
 }
 
-/// Turns the growing counts of a stage into counters.
-struct Metered {
+struct MeteredRunner {
+    metrics: Metrics,
+    runner: Arc<dyn Runner>,
+}
+
+impl Runner for MeteredRunner {
+    fn prepare(&self) -> Result<()> {
+        self.runner.prepare()
+    }
+
+    fn run(
+        &self,
+        request: &JobRequest,
+        progress: Arc<dyn ProgressSink>,
+        cancel: CancelToken,
+    ) -> Result<JobResult> {
+        let metered = MeteredSink { metrics: self.metrics.clone(), sink: progress, last: Mutex::new(None) };
+        self.runner.run(request, Arc::new(metered), cancel)
+    }
+}
+
+/// Turns the growing counts of a stage into counters, and passes progress on.
+struct MeteredSink {
     metrics: Metrics,
     sink: Arc<dyn ProgressSink>,
     /// The stage and its counts so far
     last: Mutex<Option<(Stage, u64, u64)>>,
 }
 
-impl ProgressSink for Metered {
+impl ProgressSink for MeteredSink {
     fn update(&self, progress: &Progress) {
         let mut last = self.last.lock();
         let (records, tokens) = match *last {
@@ -171,7 +192,7 @@ mod tests {
     #[test]
     fn growing_counts_of_each_stage_add_up() {
         let metrics = Metrics::new().unwrap();
-        let sink = metrics.metered(Arc::new(()));
+        let sink = MeteredSink { metrics: metrics.clone(), sink: Arc::new(()), last: Mutex::new(None) };
         for (stage, records, tokens) in [
             (Stage::Curvature, 2, 20),
             (Stage::Curvature, 5, 50),

@@ -1,258 +1,314 @@
-//! The service as a client sees it: the real program on a free port, real HTTP, real jobs.
+//! The REST service, over real HTTP: what each endpoint answers, to good requests and to bad ones.
 
-use crate::reference::fixture;
-use reqwest::Method;
+use crate::service_fixture::{FakeEngine, Service, id, selection};
 use serde_json::{Value, json};
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-use tempfile::TempDir;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-struct Server {
-    process: Child,
-    url: String,
-    folder: TempDir,
-    runtime: tokio::runtime::Runtime,
-}
-
-/// What an HTTP call gave.
-struct Answer {
-    status: u16,
-    headers: reqwest::header::HeaderMap,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-}
-
-impl Server {
-    fn start(more: &[&str]) -> Server {
-        let folder = tempfile::tempdir().unwrap();
-        let fasta: String = (0..40)
-            .map(|i| format!(">r{i}\n{}\n", "ACGUUGCAAGGCUC".repeat(1 + i % 5).split_at(10 + i % 4).0))
-            .collect();
-        fs::write(folder.path().join("rna.fa"), fasta).unwrap();
-        let (process, url) = launch(folder.path(), more);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Server { process, url, folder, runtime }
-    }
-
-    fn restart(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        (self.process, self.url) = launch(self.folder.path(), &[]);
-    }
-
-    fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Answer {
-        self.runtime.block_on(async {
-            let mut request = reqwest::Client::new().request(method, format!("{}{path}", self.url));
-            for (name, value) in headers {
-                request = request.header(*name, *value);
-            }
-            if let Some(body) = body {
-                request = request.body(body);
-            }
-            let response = request.send().await.unwrap();
-            let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            Answer { status, headers, body: response.text().await.unwrap() }
-        })
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.call(Method::GET, path, &[], None)
-    }
-
-    fn post(&self, path: &str, body: &Value, prefer: &str) -> Answer {
-        let headers = [("content-type", "application/json"), ("prefer", prefer)];
-        self.call(Method::POST, path, &headers, Some(body.to_string()))
-    }
-
-    fn prune(&self, out: &str) -> Value {
-        let at = |name: &str| self.folder.path().join(name);
-        json!({"inputs": [at("rna.fa")], "output": at(out), "keep": "25%", "mask_passes": 2,
-            "model": fixture("rna_fm/RNA-FM_tiny.pth")})
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn launch(folder: &Path, more: &[&str]) -> (Child, String) {
-    let fixtures = fixture("rna_fm");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_bioprune"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(folder.join("state"))
-        .arg("--allow")
-        .arg(folder)
-        .arg("--allow")
-        .arg(fixtures)
-        .args(more)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on"))).unwrap().unwrap();
-    // Whatever else it says must not fill the pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    let url = line.split("listening on ").nth(1).unwrap().trim().to_string();
-    (process, url)
+#[test]
+fn a_request_creates_a_job_that_can_be_followed_to_its_result() {
+    let (service, _directory) = Service::start(&[]);
+    let accepted = service.post("/v1/select", &selection("out"));
+    assert_eq!(accepted.status, 202);
+    assert_eq!(accepted.header("location"), format!("/v1/jobs/{}", id(&accepted)));
+    assert!(accepted.header("retry-after").parse::<u32>().unwrap() >= 1);
+    let job = service.wait_for(&id(&accepted), "complete");
+    assert_eq!(job["kind"], "select");
+    assert_eq!(job["request"]["strata"], 50, "defaults are written out");
+    assert_eq!(job["result"]["kept"], 1);
+    assert_eq!(job["outputs"][3], "s3://b/out/manifest.json");
+    assert!(job["finished"].as_str().unwrap().ends_with('Z'));
 }
 
 #[test]
-fn a_prune_over_http_gives_the_coreset_of_the_command_and_is_found_again() {
-    let mut server = Server::start(&[]);
-    let done = server.post("/v1/prune", &server.prune("out"), "wait=60");
-    assert_eq!(done.status, 200, "{}", done.body);
-    let job = done.json();
-    assert_eq!(job["state"], "complete", "{job}");
-    assert_eq!(job["result"]["select"]["kept"], 10);
-
-    let at = |name: &str| server.folder.path().join(name);
-    let by_command = Command::new(env!("CARGO_BIN_EXE_bioprune"))
-        .args(["prune", "--keep", "25%", "--mask-passes", "2", "-o"])
-        .arg(at("local"))
-        .arg("--model")
-        .arg(fixture("rna_fm/RNA-FM_tiny.pth"))
-        .arg(at("rna.fa"))
-        .output()
-        .unwrap();
-    assert!(by_command.status.success(), "{}", String::from_utf8_lossy(&by_command.stderr));
-    for name in ["coreset.fa.gz", "scores.parquet", "selected.tsv"] {
-        assert_eq!(fs::read(at("local").join(name)).unwrap(), fs::read(at("out").join(name)).unwrap(), "{name}");
-    }
-
-    let again = server.post("/v1/prune", &server.prune("out"), "");
-    assert_eq!(again.json()["id"], job["id"], "the same request over the same data is the same job");
-    server.restart();
-    let id = job["id"].as_str().unwrap();
-    assert_eq!(server.get(&format!("/v1/jobs/{id}")).json()["state"], "complete");
-    let listed = server.get("/v1/jobs").json();
-    assert_eq!(listed["jobs"][0]["id"], job["id"]);
-    let events = server.get(&format!("/v1/jobs/{id}/events"));
-    assert!(events.header("content-type").starts_with("text/event-stream") && events.body.contains("complete"));
-    let cancel = server.call(Method::POST, &format!("/v1/jobs/{id}/cancel"), &[], None);
-    assert_eq!((cancel.status, cancel.json()["code"].as_str().unwrap().to_string()), (409, "job_state".into()));
+fn the_same_request_finds_its_job() {
+    let (service, _directory) = Service::start(&[]);
+    let first = service.post("/v1/select", &selection("out"));
+    service.wait_for(&id(&first), "complete");
+    let again = service.post("/v1/select", &selection("out"));
+    assert_eq!((again.status, id(&again)), (200, id(&first)));
+    let mut spelled_out = selection("out");
+    spelled_out["strategy"] = json!("coverage");
+    assert_eq!(id(&service.post("/v1/select", &spelled_out)), id(&first), "a default that is spelled out");
+    service.engine.storage.put("s3://b/scores.parquet", "2");
+    assert_ne!(id(&service.post("/v1/select", &selection("out"))), id(&first), "other data");
 }
 
 #[test]
-fn the_command_line_submits_follows_and_reports_through_a_server() {
-    let server = Server::start(&[]);
-    let output = Command::new(env!("CARGO_BIN_EXE_bioprune"))
-        .current_dir(server.folder.path())
-        .args(["prune", "rna.fa", "--keep", "5", "-o", "remote", "--mask-passes", "1", "--json", "--model"])
-        .arg(fixture("rna_fm/RNA-FM_tiny.pth"))
-        .args(["--server", &server.url])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(summary["select"]["kept"], 5);
-    assert!(server.folder.path().join("remote/manifest.json").exists());
-
-    let nowhere = Command::new(env!("CARGO_BIN_EXE_bioprune"))
-        .args(["jobs", "list", "--server", &server.url, "--json"])
-        .output()
-        .unwrap();
-    let jobs: Value = serde_json::from_slice(&nowhere.stdout).unwrap();
-    assert_eq!(jobs.as_array().unwrap().len(), 1);
+fn a_client_may_wait_for_its_job() {
+    let (service, _directory) = Service::start(&[]);
+    let done = service.post_with("/v1/select", &selection("out"), &[("prefer", "wait=60")]);
+    assert_eq!((done.status, done.json()["state"].as_str()), (200, Some("complete")));
+    assert_eq!(done.header("preference-applied"), "wait=60");
+    let waits = service.post_with("/v1/select", &selection("wait"), &[("prefer", "wait=0")]);
+    assert_eq!((waits.status, waits.header("preference-applied")), (202, "wait=0"));
+    let failed = [("prefer", "wait=60")];
+    service.send("POST", &format!("/v1/jobs/{}/cancel", id(&waits)), &[], None);
+    let failed = service.post_with("/v1/select", &selection("fail"), &failed);
+    assert_eq!((failed.status, failed.json()["state"].as_str()), (200, Some("failed")));
+    assert_eq!(failed.json()["error"]["code"], "bad_input");
 }
 
 #[test]
-fn wrong_requests_get_their_own_problem_document() {
-    let server = Server::start(&["--max-body", "4000"]);
+fn bad_bodies_are_refused_with_the_field_and_what_is_allowed() {
+    let (service, _directory) = Service::start(&[]);
     let with = |field: &str, value: Value| {
-        let mut body = server.prune("out");
+        let mut body = selection("out");
         body[field] = value;
         body.to_string()
     };
-    let json = [("content-type", "application/json")];
-    let table = [
-        (Method::POST, "/v1/prune", "{\"inputs\": [".to_string(), 400, "malformed_json"),
-        (Method::POST, "/v1/prune", with("colour", json!("red")), 422, "invalid_request"),
-        (Method::POST, "/v1/prune", with("mask_passes", json!(8)), 422, "invalid_request"),
-        (Method::POST, "/v1/prune", with("mask_passes", json!("two")), 422, "invalid_request"),
-        (Method::POST, "/v1/prune", with("keep", json!("ten")), 422, "invalid_request"),
-        (Method::POST, "/v1/prune", with("inputs", json!(["/etc/passwd"])), 403, "forbidden"),
-        (Method::POST, "/v1/prune", with("output", json!("x".repeat(5000))), 413, "body_too_large"),
-        (Method::GET, "/v1/jobs/prune-000000000000000000000000", String::new(), 404, "job_not_found"),
-        (Method::GET, "/v1/nothing", String::new(), 404, "not_found"),
-        (Method::DELETE, "/v1/prune", String::new(), 405, "method_not_allowed"),
-    ];
-    for (method, path, body, status, code) in table {
-        let answer = server.call(method.clone(), path, &json, (!body.is_empty()).then_some(body.clone()));
-        assert_eq!(answer.status, status, "{method} {path} {body}: {}", answer.body);
-        assert_eq!(answer.header("content-type"), "application/problem+json");
+    for (body, status, code, field) in [
+        ("{\"scores\": [".to_string(), 400, "malformed_json", None),
+        ("\u{0}".to_string(), 400, "malformed_json", None),
+        (String::new(), 400, "malformed_json", None),
+        ("[".repeat(100_000), 400, "malformed_json", None),
+        ("[]".to_string(), 422, "invalid_request", None),
+        ("null".to_string(), 422, "invalid_request", None),
+        ("{}".to_string(), 422, "invalid_request", None),
+        (with("inputs", json!(["s3://b/a.fa"])), 422, "invalid_request", Some("inputs")),
+        (with("Keep", json!("1%")), 422, "invalid_request", Some("Keep")),
+        (with("keep", json!(10)), 422, "invalid_request", Some("keep")),
+        (with("keep", json!("0%")), 422, "invalid_request", Some("keep")),
+        (with("scores", json!("s3://b/scores.parquet")), 422, "invalid_request", Some("scores")),
+        (with("scores", json!([])), 422, "invalid_request", Some("scores")),
+        (with("output", json!(null)), 422, "invalid_request", Some("output")),
+        (with("output", json!("ftp://h/out/")), 422, "invalid_request", Some("output")),
+        (with("strategy", json!("best")), 422, "invalid_request", Some("strategy")),
+        (with("strategy", json!("random-matched")), 422, "invalid_request", Some("match")),
+        (with("strata", json!(0)), 422, "invalid_request", Some("strata")),
+        (with("strata", json!(1e12)), 422, "invalid_request", Some("strata")),
+        (with("strata", json!(-1)), 422, "invalid_request", Some("strata")),
+        (with("exclude_top", json!(1)), 422, "invalid_request", Some("exclude_top")),
+        (with("seed", json!("x")), 422, "invalid_request", Some("seed")),
+        (with("scores", json!(["s3://b/missing.parquet"])), 422, "input_not_found", None),
+        (with("output", json!("/etc/cron.d/")), 403, "forbidden", Some("output")),
+        (with("scores", json!(["out.parquet"])), 403, "forbidden", Some("scores")),
+        (with("sequences", json!(["file:///etc/passwd"])), 403, "forbidden", Some("sequences")),
+        (with("sequences", json!(["http://169.254.169.254/latest/"])), 403, "forbidden", Some("sequences")),
+        (with("scores", json!(["s3://down/scores.parquet"])), 502, "storage_failed", None),
+    ] {
+        let headers = [("content-type", "application/json")];
+        let answer = service.send("POST", "/v1/select", &headers, Some(body.clone()));
+        let shown: String = body.chars().take(200).collect();
+        assert_eq!(answer.problem(), (status, code.to_string()), "{shown}: {}", answer.text);
         let problem = answer.json();
-        assert_eq!((problem["code"].as_str().unwrap(), &problem["status"]), (code, &json!(status)));
+        assert_eq!(problem["field"].as_str(), field, "{shown}: {}", answer.text);
+        if field.is_some() {
+            let detail = problem["detail"].as_str().unwrap();
+            let tells = ["allow", "expected", "need"].iter().any(|word| detail.contains(word));
+            assert!(tells, "{shown}: what is allowed is missing in {detail:?}");
+        }
     }
-    let plain = server.call(Method::POST, "/v1/prune", &[("content-type", "text/plain")], Some("{}".into()));
-    assert_eq!((plain.status, plain.json()["code"].as_str().unwrap()), (415, "unsupported_media_type"));
-
-    let missing = server.folder.path().join("missing.fa");
-    let answer = server.post("/v1/prune", &serde_json::from_str(&with("inputs", json!([missing]))).unwrap(), "");
-    assert_eq!((answer.status, answer.json()["code"].as_str().unwrap()), (422, "input_not_found"));
+    assert_eq!(service.get("/v1/jobs").json()["jobs"], json!([]), "no bad request leaves a job behind");
 }
 
 #[test]
-fn idempotency_keys_and_tokens_are_honoured() {
-    let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    fs::write(&tokens, "secret-token\n").unwrap();
-    let server = Server::start(&["--token-file", tokens.to_str().unwrap()]);
-    let call = |token: &str, key: &str, out: &str| {
-        let authorization = format!("Bearer {token}");
-        let headers = [("content-type", "application/json"), ("authorization", &authorization), ("idempotency-key", key)];
-        server.call(Method::POST, "/v1/prune", &headers, Some(server.prune(out).to_string()))
+fn what_the_flags_refuse_is_refused_in_json_too() {
+    let (service, _directory) = Service::start(&[]);
+    for (field, value) in [
+        ("mask_passes", json!(0)),
+        ("mask_passes", json!(8)),
+        ("mask_passes", json!(300)),
+        ("max_batch_tokens", json!(0)),
+        ("threads", json!(100_000)),
+        ("sample", json!("0%")),
+        ("damping", json!("-1")),
+        ("objective", json!("causal")),
+        ("output", json!("s3://b/scores.csv")),
+        ("model", json!("no-such-model")),
+    ] {
+        let mut body = json!({"inputs": ["s3://b/rna.fa"], "output": "s3://b/scores.parquet"});
+        body[field] = value.clone();
+        let answer = service.post("/v1/score", &body);
+        assert_eq!(answer.status, 422, "{field} {value}: {}", answer.text);
+        assert_eq!(answer.json()["field"], field, "{value}: {}", answer.text);
+    }
+    let answer = service
+        .post("/v1/score", &json!({"inputs": ["s3://b/a.fa"], "output": "s3://b/s.tsv", "mask_passes": 300}));
+    assert!(answer.json()["detail"].as_str().unwrap().contains("from 1 to 7"), "{}", answer.text);
+}
+
+#[test]
+fn bodies_of_another_kind_or_size_are_refused() {
+    let (service, _directory) = Service::start(&["--max-body", "1000"]);
+    let body = selection("out").to_string();
+    for headers in [vec![], vec![("content-type", "text/plain")], vec![("content-type", "application/xml")]] {
+        let answer = service.send("POST", "/v1/select", &headers, Some(body.clone()));
+        assert_eq!(answer.problem(), (415, "unsupported_media_type".to_string()));
+    }
+    let json = [("content-type", "application/json; charset=utf-8")];
+    assert_eq!(service.send("POST", "/v1/select", &json, Some(body)).status, 202);
+    let answer = service.send("POST", "/v1/select", &json, Some(" ".repeat(1001)));
+    assert_eq!(answer.problem(), (413, "body_too_large".to_string()));
+    assert!(answer.text.contains("1000"), "{}", answer.text);
+}
+
+#[test]
+fn unknown_paths_and_wrong_methods_are_told_apart() {
+    let (service, _directory) = Service::start(&[]);
+    let job = "/v1/jobs/select-0123456789abcdef01234567";
+    for (method, path, status, code) in [
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/v2/jobs", 404, "not_found"),
+        ("GET", "/v1/jobs/", 404, "not_found"),
+        ("GET", "/docs/nothing.js", 404, "not_found"),
+        ("GET", "/v1/models/none", 404, "not_found"),
+        ("GET", job, 404, "job_not_found"),
+        ("GET", "/v1/jobs/nonsense", 404, "job_not_found"),
+        ("GET", "/v1/jobs/%2e%2e%2fetc", 404, "job_not_found"),
+        ("GET", &format!("{job}/events"), 404, "job_not_found"),
+        ("POST", &format!("{job}/cancel"), 404, "job_not_found"),
+        ("GET", "/v1/jobs?limit=0", 422, "invalid_request"),
+        ("GET", "/v1/jobs?state=done", 422, "invalid_request"),
+        ("GET", "/v1/jobs?page=2", 422, "invalid_request"),
+    ] {
+        let answer = service.send(method, path, &[], None);
+        assert_eq!(answer.problem(), (status, code.to_string()), "{method} {path}");
+    }
+    for (method, path, allow) in [
+        ("GET", "/v1/prune", "POST"),
+        ("DELETE", job, "GET"),
+        ("PUT", "/v1/jobs", "GET"),
+        ("GET", &format!("{job}/cancel"), "POST"),
+        ("POST", "/healthz", "GET"),
+    ] {
+        let answer = service.send(method, path, &[], None);
+        assert_eq!(answer.problem(), (405, "method_not_allowed".to_string()), "{method} {path}");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+    }
+}
+
+#[test]
+fn jobs_are_canceled_while_they_wait_or_run_and_not_after() {
+    let (service, _directory) = Service::start(&[]);
+    let cancel = |id: &str| service.send("POST", &format!("/v1/jobs/{id}/cancel"), &[], None);
+    let running = id(&service.post("/v1/select", &selection("wait")));
+    service.wait_for(&running, "running");
+    let waiting = id(&service.post("/v1/select", &selection("out")));
+    assert_eq!(cancel(&waiting).status, 200);
+    let asked = cancel(&running);
+    assert_eq!((asked.status, asked.json()["cancel_requested"].as_bool()), (202, Some(true)));
+    service.wait_for(&running, "canceled");
+    assert_eq!(cancel(&running).problem(), (409, "job_state".to_string()));
+}
+
+#[test]
+fn a_full_queue_asks_clients_to_come_again() {
+    let (service, _directory) = Service::start(&["--queue-length", "1"]);
+    let running = id(&service.post("/v1/select", &selection("wait")));
+    service.wait_for(&running, "running");
+    assert_eq!(service.post("/v1/select", &selection("next")).status, 202);
+    assert_eq!(service.post("/v1/select", &selection("more")).problem(), (429, "queue_full".to_string()));
+}
+
+#[test]
+fn a_key_leads_to_one_job_and_to_one_body() {
+    let (service, _directory) = Service::start(&[]);
+    let key = [("idempotency-key", "5f2c")];
+    let first = service.post_with("/v1/select", &selection("out"), &key);
+    service.engine.storage.put("s3://b/scores.parquet", "2");
+    assert_eq!(id(&service.post_with("/v1/select", &selection("out"), &key)), id(&first));
+    let other = service.post_with("/v1/select", &selection("more"), &key);
+    assert_eq!(other.problem(), (422, "idempotency_conflict".to_string()));
+    let long = "k".repeat(256);
+    let refused = service.post_with("/v1/select", &selection("out"), &[("idempotency-key", &long)]);
+    assert_eq!(refused.json()["field"], "Idempotency-Key");
+}
+
+#[test]
+fn lists_have_pages_and_filters() {
+    let (service, _directory) = Service::start(&[]);
+    let running = id(&service.post("/v1/select", &selection("wait")));
+    service.wait_for(&running, "running");
+    let waiting = ["a", "b", "c"].map(|output| id(&service.post("/v1/select", &selection(output))));
+    let ids = |page: &Value| -> Vec<String> {
+        page["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_string()).collect()
     };
-    for token in ["", "secret-tokem"] {
-        let answer = call(token, "\"k0\"", "out");
-        assert_eq!(answer.status, 401);
-        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+    let page = service.get("/v1/jobs?limit=2").json();
+    assert_eq!(ids(&page), [waiting[2].clone(), waiting[1].clone()]);
+    let next = page["next"].as_str().unwrap();
+    let page = service.get(&format!("/v1/jobs?limit=2&cursor={next}")).json();
+    assert_eq!((ids(&page), &page["next"]), (vec![waiting[0].clone(), running.clone()], &Value::Null));
+    assert_eq!(ids(&service.get("/v1/jobs?state=running").json()), [running]);
+    assert_eq!(ids(&service.get("/v1/jobs?state=queued").json()).len(), 3);
+}
+
+#[test]
+fn a_token_is_needed_where_tokens_are_configured() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "s3cret\n").unwrap();
+    let (service, _directory) = Service::start(&["--token-file", file.path().to_str().unwrap()]);
+    for header in [None, Some("Bearer wrong"), Some("Bearer "), Some("Basic czNjcmV0"), Some("s3cret")] {
+        let headers: Vec<_> = header.iter().map(|value| ("authorization", *value)).collect();
+        for path in ["/v1/jobs", "/v1/models", "/metrics", "/nothing"] {
+            let answer = service.send("GET", path, &headers, None);
+            assert_eq!(answer.problem(), (401, "unauthorized".to_string()), "{path} {header:?}");
+            assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        }
     }
-    let first = call("secret-token", "\"k1\"", "out");
-    assert!(first.status == 202 && first.header("location").starts_with("/v1/jobs/"), "{}", first.body);
-    assert!(!first.header("retry-after").is_empty());
-    assert_eq!(call("secret-token", "\"k1\"", "out").json()["id"], first.json()["id"]);
-    let other = call("secret-token", "\"k1\"", "other");
-    assert_eq!((other.status, other.json()["code"].as_str().unwrap()), (422, "idempotency_conflict"));
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs/"] {
+        assert_ne!(service.get(path).status, 401, "{path}");
+    }
+    for header in ["Bearer s3cret", "bearer s3cret"] {
+        assert_eq!(service.send("GET", "/v1/jobs", &[("authorization", header)], None).status, 200);
+    }
 }
 
 #[test]
-fn health_models_metrics_and_docs_are_served_without_anything_from_outside() {
-    let server = Server::start(&[]);
-    assert_eq!(server.get("/healthz").status, 200);
-    let ready = (0..100).any(|_| {
-        std::thread::sleep(Duration::from_millis(100));
-        server.get("/readyz").status == 200
-    });
-    assert!(ready, "{}", server.get("/readyz").body);
-    assert_eq!(server.get("/v1/models").json()["models"][0]["name"], "rna-nano");
-    assert!(server.get("/metrics").body.contains("bioprune_"));
-    let page = server.get("/docs/");
-    assert_eq!(page.status, 200);
-    assert!(page.body.contains("swagger-ui") && !page.body.contains("https://"), "{}", page.body);
-    assert_eq!(server.get("/docs/swagger-ui-bundle.js").status, 200);
+fn readiness_waits_for_the_model_while_health_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = Arc::new(FakeEngine::default());
+    engine.loading.store(true, Ordering::Relaxed);
+    let service = Service::start_with(directory.path(), &[], engine.clone());
+    assert_eq!(service.get("/healthz").status, 200);
+    let answer = service.get("/readyz");
+    assert_eq!(answer.problem(), (503, "not_ready".to_string()));
+    assert!(answer.text.contains("model"), "{}", answer.text);
+    engine.loading.store(false, Ordering::Relaxed);
+    service.wait_ready();
 }
 
 #[test]
-fn the_committed_openapi_document_is_the_one_that_is_served() {
-    let server = Server::start(&[]);
-    let committed = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json")).unwrap();
-    assert!(
-        server.get("/openapi.json").body == committed,
-        "openapi/openapi.json is not what the service serves; regenerate it: bioprune openapi > openapi/openapi.json"
-    );
+fn readiness_names_a_store_that_does_not_answer() {
+    let (service, _directory) = Service::start(&["--allow", "s3://down/data"]);
+    loop {
+        let answer = service.get("/readyz");
+        assert_eq!(answer.problem(), (503, "not_ready".to_string()));
+        if answer.text.contains("s3://down/data") {
+            break;
+        }
+        assert!(answer.text.contains("model"), "{}", answer.text);
+    }
+}
+
+#[test]
+fn metrics_count_jobs_requests_and_work_under_bounded_labels() {
+    let (service, _directory) = Service::start(&[]);
+    let job = id(&service.post("/v1/select", &selection("out")));
+    service.wait_for(&job, "complete");
+    for path in ["/no/such/path/1", "/no/such/path/2"] {
+        service.get(path);
+    }
+    let answer = service.get("/metrics");
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+    for line in [
+        "bioprune_jobs{state=\"complete\"} 1",
+        "bioprune_jobs{state=\"running\"} 0",
+        "bioprune_records_total{stage=\"select\"} 5",
+        "bioprune_tokens_total{stage=\"select\"} 50",
+        "bioprune_http_requests_total{method=\"POST\",route=\"/v1/select\",status=\"202\"} 1",
+        "bioprune_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 2",
+    ] {
+        assert!(answer.text.lines().any(|found| found == line), "{line} is not in\n{}", answer.text);
+    }
+    assert!(answer.text.contains("route=\"/v1/jobs/{id}\"") && !answer.text.contains(&job));
+}
+
+#[test]
+fn models_with_a_name_are_listed_and_shown() {
+    let (service, _directory) = Service::start(&[]);
+    let models = service.get("/v1/models").json();
+    let first = &models["models"][0];
+    let name = first["name"].as_str().unwrap();
+    assert_eq!(&service.get(&format!("/v1/models/{name}")).json(), first);
 }
