@@ -46,6 +46,7 @@ impl Draw {
                     }
                     tracker.advance(1, 0)?;
                 }
+                tracker.finish();
                 let all = (lowest.len() as u64) < wanted;
                 Ok(lowest.peek().filter(|_| !all).map_or(Draw::All, |highest| Draw::UpTo(*highest)))
             }

@@ -1,3 +1,5 @@
+//! Training as a whole: it learns, and it is a function of its inputs and its seed.
+
 use super::*;
 use crate::model::rna_fm::Config;
 use crate::tokenizer::rna_fm;

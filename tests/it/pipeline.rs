@@ -168,7 +168,7 @@ fn a_canceled_or_failed_run_leaves_nothing_that_looks_finished() {
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
     fs::write(out.join("manifest.json"), "{}").unwrap();
-    let error = prune(&input, &out, json!({"sample": "5%"})).unwrap_err();
+    let error = prune(&input, &out, json!({"sample": "10"})).unwrap_err();
     assert_eq!(error.code, Code::BadInput);
     for part in ["rna.fa", "bad", "residue 4", "'E'", "allowed"] {
         assert!(error.to_string().contains(part), "{error}");

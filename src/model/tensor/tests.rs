@@ -1,3 +1,5 @@
+//! The differentiable encoder against the official package, and its kernels against candle's own gradients.
+
 use super::*;
 use candle_core::{DType, Device, Var};
 
