@@ -24,7 +24,6 @@ fn options(steps: u64) -> TrainOptions {
         weight_decay: 0.01,
         clip: 1.0,
         balance: None,
-        focus: None,
         threads: 1,
         report_every: 10,
         measure_every: 10,
@@ -112,7 +111,10 @@ fn a_written_model_scores_in_the_engine_and_trains_on() {
                 .unwrap()
                 .to_scalar::<f32>()
                 .unwrap();
-            assert!(difference <= if precision == Precision::F32 { 0.0 } else { 1e-3 }, "{name} {difference}");
+            assert!(
+                difference <= if precision == Precision::F32 { 0.0 } else { 1e-3 },
+                "{name} {difference}"
+            );
         }
         let engine = crate::model::rna_fm::load("test", crate::model::ModelStatus::File, weights()).unwrap();
         assert_eq!(engine.info.max_tokens, 64);
