@@ -9,6 +9,7 @@
 
 pub mod batching;
 pub mod cli;
+pub mod client;
 pub mod error;
 pub mod influence;
 pub mod jobs;

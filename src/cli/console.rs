@@ -78,6 +78,13 @@ impl Console {
         self.say(&text);
     }
 
+    /// A line for a person, unless quiet.
+    pub(super) fn line(&self, text: &str) {
+        if !self.quiet {
+            self.say(&format!("{text}\n"));
+        }
+    }
+
     fn say(&self, text: &str) {
         // there is nowhere left to report that stderr is gone
         self.bars.suspend(|| std::io::stderr().lock().write_all(text.as_bytes())).ok();

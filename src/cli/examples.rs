@@ -85,6 +85,35 @@ Examples:
   Curvature of all shards:
     bioprune merge part1.safetensors part2.safetensors -o curvature.safetensors";
 
+pub(super) const SERVE: &str = "\
+Examples:
+  On this machine, for inputs and outputs below one directory:
+    bioprune serve --allow /data/rna
+
+  For everyone who has a token, and one bucket:
+    bioprune serve --listen 0.0.0.0:8080 --token-file tokens.txt --allow s3://bucket/rna/
+
+  Then, from anywhere; /docs explains all endpoints:
+    curl -H 'Content-Type: application/json' http://localhost:8080/v1/prune \\
+      -d '{\"inputs\": [\"/data/rna/rna.fa.gz\"], \"output\": \"/data/rna/out/\", \"keep\": \"10%\"}'";
+
+pub(super) const JOBS: &str = "\
+Examples:
+    bioprune jobs list --server http://localhost:8080 --state running
+    bioprune jobs cancel prune-0123456789abcdef01234567 --server http://localhost:8080";
+
+pub(super) const TRAIN: &str = "\
+Examples:
+  A small model from scratch, with a tenth of the families held out to measure it on:
+    bioprune train rna.fa.gz -o model.safetensors --group-separator '|' --holdout 0.1
+
+  Go on from a model for one epoch over more data:
+    bioprune train more.fa.gz -o model.safetensors --init rna-nano --epochs 1";
+
+pub(super) const OPENAPI: &str = "\
+Examples:
+    bioprune openapi > openapi.json";
+
 pub(super) const MODELS: &str = "\
 Examples:
     bioprune models list

@@ -1,19 +1,19 @@
 //! Log lines on stderr, kept apart from the progress bars.
 
-use super::OutputOptions;
+use super::{Command, OutputOptions};
 use env_logger::{Builder, Target};
 use indicatif::MultiProgress;
 use log::LevelFilter;
 use std::io::Write;
 
-/// Starts the log of this process: warnings by default, more with `-v`, errors alone with `-q`. Without these flags
-/// `BIOPRUNE_LOG` decides.
-pub(super) fn start(options: &OutputOptions, bars: MultiProgress) {
+/// Starts the log of this process: warnings by default (a service tells what it does, too), more with `-v`, errors
+/// alone with `-q`. Without these flags `BIOPRUNE_LOG` decides.
+pub(super) fn start(options: &OutputOptions, command: &Command, bars: MultiProgress) {
     let mut builder = Builder::new();
     let level = match (options.quiet, options.verbose) {
         (true, _) => LevelFilter::Error,
-        (false, 0) => LevelFilter::Warn,
-        (false, 1) => LevelFilter::Info,
+        (false, 0) if !matches!(command, Command::Serve(_)) => LevelFilter::Warn,
+        (false, 0 | 1) => LevelFilter::Info,
         (false, _) => LevelFilter::Debug,
     };
     match std::env::var("BIOPRUNE_LOG") {

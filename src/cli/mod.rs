@@ -9,14 +9,19 @@ mod generate;
 mod logging;
 mod models;
 mod progress;
+mod remote;
 mod run;
 mod signals;
 mod summary;
 mod table;
+mod train;
 
 use crate::pipeline::{CurvatureRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest};
+use crate::service::ServeOptions;
+use crate::train::TrainRequest;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use console::Console;
+use remote::{JobsCommand, ServerOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,18 +63,29 @@ struct OutputOptions {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(after_help = examples::PRUNE)]
-    Prune(PruneRequest),
+    Prune(Job<PruneRequest>),
     #[command(after_help = examples::CURVATURE)]
-    Curvature(CurvatureRequest),
+    Curvature(Job<CurvatureRequest>),
     #[command(after_help = examples::SCORE)]
-    Score(ScoreRequest),
+    Score(Job<ScoreRequest>),
     #[command(after_help = examples::SELECT)]
-    Select(SelectRequest),
+    Select(Job<SelectRequest>),
     #[command(after_help = examples::MERGE)]
     Merge(MergeRequest),
+    /// Serve the same jobs over HTTP, until interrupted
+    #[command(after_help = examples::SERVE)]
+    Serve(ServeOptions),
+    /// List, show or cancel the jobs of a service
+    #[command(after_help = examples::JOBS, subcommand)]
+    Jobs(JobsCommand),
+    #[command(after_help = examples::TRAIN)]
+    Train(Box<TrainRequest>),
     /// List the reference models that have a name, or show one
     #[command(after_help = examples::MODELS, subcommand)]
     Models(ModelsCommand),
+    /// Print the OpenAPI document of the service
+    #[command(after_help = examples::OPENAPI)]
+    Openapi,
     /// Print a completion script for a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions {
@@ -84,14 +100,23 @@ enum Command {
     },
 }
 
+/// A request, and where it is computed.
+#[derive(Debug, Args)]
+struct Job<R: Args> {
+    #[command(flatten)]
+    request: R,
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
 #[derive(Debug, Subcommand)]
 enum ModelsCommand {
     /// List the models
     List,
     /// Show everything about one model
     Show {
-        /// Name of a model, as `models list` prints it
-        name: String,
+        /// Name of a model, as `models list` prints it, or its directory or file, local or in object storage
+        model: String,
     },
 }
 
@@ -106,7 +131,7 @@ pub fn main() -> ExitCode {
         }
     };
     let console = Console::new(&cli.output);
-    logging::start(&cli.output, console.bars());
+    logging::start(&cli.output, &cli.command, console.bars());
     match run::run(cli.command, &console) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

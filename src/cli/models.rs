@@ -13,8 +13,8 @@ pub(super) fn run(command: &ModelsCommand, console: &Console) -> Result<()> {
             let models = model::list()?;
             console.listing(&models, || list(&models))
         }
-        ModelsCommand::Show { name } => {
-            let info = model::describe(name, &Storage::from_env()?)?;
+        ModelsCommand::Show { model } => {
+            let info = model::describe(model, &Storage::from_env()?)?;
             console.listing(&info, || show(&info))
         }
     }

@@ -2,22 +2,45 @@
 
 use super::console::Console;
 use super::summary::Summary;
-use super::{Command, generate, models, signals};
+use super::{Command, Job, generate, models, remote, signals, train};
 use crate::error::Result;
+use crate::jobs::JobRequest;
 use crate::pipeline::{self, CancelToken, Context};
+use crate::service;
 use crate::storage::Storage;
 use serde::Serialize;
 
 pub(super) fn run(command: Command, console: &Console) -> Result<()> {
     match command {
-        Command::Prune(request) => here(console, |context| pipeline::prune(&request, context)),
-        Command::Curvature(request) => here(console, |context| pipeline::curvature(&request, context)),
-        Command::Score(request) => here(console, |context| pipeline::score(&request, context)),
-        Command::Select(request) => here(console, |context| pipeline::select(&request, context)),
+        Command::Prune(job) => job.run(console, JobRequest::Prune, pipeline::prune),
+        Command::Curvature(job) => job.run(console, JobRequest::Curvature, pipeline::curvature),
+        Command::Score(job) => job.run(console, JobRequest::Score, pipeline::score),
+        Command::Select(job) => job.run(console, JobRequest::Select, pipeline::select),
         Command::Merge(request) => here(console, |context| pipeline::merge(&request, context)),
+        Command::Jobs(command) => remote::jobs(&command, console),
+        Command::Train(request) => train::run(&request, console),
+        Command::Serve(options) => {
+            service::serve(&options, |url| console.line(&format!("bioprune: listening on {url}")))
+        }
+        Command::Openapi => console.print(service::openapi_json().as_bytes()),
         Command::Models(command) => models::run(&command, console),
         Command::Completions { shell } => generate::completions(shell, console),
         Command::Man { directory } => generate::manual(directory.as_deref(), console),
+    }
+}
+
+impl<R: clap::Args> Job<R> {
+    /// Has the service do it where one is named, else does it here.
+    fn run<S: Summary + Serialize>(
+        self,
+        console: &Console,
+        request: impl FnOnce(R) -> JobRequest,
+        job: impl FnOnce(&R, &Context) -> Result<S>,
+    ) -> Result<()> {
+        match self.server.client()? {
+            Some(client) => remote::submit(&client, request(self.request), console),
+            None => here(console, |context| job(&self.request, context)),
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::table::fields;
 use crate::pipeline::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};
-use crate::report::quantity::{grouped, share, short, span};
+use crate::report::quantity::{counted, grouped, share, short, span};
 
-type Row = (&'static str, String);
+pub(super) type Row = (&'static str, String);
 
 /// A job's result as named lines.
 pub(super) trait Summary {
@@ -23,28 +23,32 @@ pub(super) fn render(summary: &impl Summary) -> String {
 }
 
 fn count_rows(counts: &Counts) -> Vec<Row> {
-    let mut rows =
-        vec![("read", format!("{} records, {} residues", grouped(counts.records), grouped(counts.residues)))];
+    let mut rows = vec![(
+        "read",
+        format!("{}, {}", counted(counts.records, "record"), counted(counts.residues, "residue")),
+    )];
     let skipped: u64 = counts.skipped.values().sum();
     if skipped > 0 {
         let reasons: Vec<String> =
             counts.skipped.iter().map(|(reason, n)| format!("{} {reason}", grouped(*n))).collect();
-        rows.push(("skipped", format!("{} records ({})", grouped(skipped), reasons.join(", "))));
+        rows.push(("skipped", format!("{} ({})", counted(skipped, "record"), reasons.join(", "))));
     }
     if counts.truncated > 0 {
-        rows.push(("truncated", format!("{} records", grouped(counts.truncated))));
+        rows.push(("truncated", counted(counts.truncated, "record")));
     }
     rows
 }
 
 fn rate_row(summary: &ScoreSummary) -> Row {
-    let tokens =
-        format!("{} tokens at {} tokens/s", grouped(summary.tokens), short(summary.tokens_per_second));
-    ("scored", format!("{} records, {tokens}", grouped(summary.counts.scored)))
+    let how = match summary.tokens {
+        0 => "by an earlier run, whose scores were used again".to_string(),
+        tokens => format!("{} tokens at {} tokens/s", grouped(tokens), short(summary.tokens_per_second)),
+    };
+    ("scored", format!("{}, {how}", counted(summary.counts.scored, "record")))
 }
 
 fn kept_row(summary: &SelectSummary) -> Row {
-    let records = format!("{} records ({})", grouped(summary.kept), share(summary.kept, summary.pool));
+    let records = format!("{} ({})", counted(summary.kept, "record"), share(summary.kept, summary.pool));
     let residues = format!(
         "{} residues ({})",
         grouped(summary.kept_residues),
@@ -54,7 +58,7 @@ fn kept_row(summary: &SelectSummary) -> Row {
 }
 
 fn sampled_row(summary: &CurvatureSummary) -> Row {
-    ("curvature", format!("from {} records", grouped(summary.sampled)))
+    ("curvature", format!("from {}", counted(summary.sampled, "record")))
 }
 
 impl Summary for CurvatureSummary {
@@ -81,7 +85,7 @@ impl Summary for ScoreSummary {
 
 impl Summary for SelectSummary {
     fn rows(&self) -> Vec<Row> {
-        let pool = format!("{} records, {} residues", grouped(self.pool), grouped(self.pool_residues));
+        let pool = format!("{}, {}", counted(self.pool, "record"), counted(self.pool_residues, "residue"));
         vec![("pool", pool), kept_row(self), ("time", span(self.seconds)), ("results", self.output.clone())]
     }
 }
@@ -101,7 +105,7 @@ impl Summary for PruneSummary {
 
 impl Summary for MergeSummary {
     fn rows(&self) -> Vec<Row> {
-        let merged = format!("{} parts, {} records", grouped(self.parts), grouped(self.records));
+        let merged = format!("{}, {}", counted(self.parts, "part"), counted(self.records, "record"));
         vec![("merged", merged), ("result", self.output.clone())]
     }
 }

@@ -64,7 +64,7 @@ impl CurvatureSum {
         for (sum, entry) in self.sum.iter_mut().zip(gradient) {
             // The square of an f32 is exact in f64, and the scale a power of two: only bits below 2^-80 are cut.
             let square = *entry as f64 * *entry as f64;
-            if !(square <= LARGEST_SQUARE) {
+            if square.is_nan() || square > LARGEST_SQUARE {
                 return Err(Error::model(format!(
                     "a gradient entry is {entry}; the model's numbers have run away (allowed are entries up to 256)"
                 )));

@@ -1,8 +1,9 @@
 //! The name of a job, derived from what it computes and from what it reads.
 
-use super::objects::ObjectInfo;
 use super::request::{JobKind, JobRequest};
 use crate::error::{Code, Error, Result};
+use crate::storage::ObjectInfo;
+use crate::string_serde;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +25,7 @@ impl JobId {
             field(&mut digest, part);
         }
         for object in inputs {
-            field(&mut digest, &object.location);
+            field(&mut digest, object.location.as_str());
             field(&mut digest, &object.size.to_string());
             field(&mut digest, object.etag.as_deref().unwrap_or(""));
         }
@@ -72,7 +73,7 @@ impl fmt::Display for JobId {
     }
 }
 
-crate::string_serde!(JobId);
+string_serde!(JobId);
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +86,7 @@ mod tests {
     }
 
     fn object(etag: &str) -> ObjectInfo {
-        ObjectInfo { location: "s3://b/rna.fa".to_string(), size: 10, etag: Some(etag.to_string()) }
+        ObjectInfo { location: "s3://b/rna.fa".parse().unwrap(), size: 10, etag: Some(etag.to_string()) }
     }
 
     #[test]

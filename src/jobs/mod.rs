@@ -21,9 +21,9 @@ mod worker;
 
 pub use id::JobId;
 pub use job::{Job, JobPage, JobProgress, JobResult, JobState};
-pub use objects::{ObjectInfo, Objects};
+pub use objects::Objects;
 pub use problem::Problem;
 pub use queue::{Change, Event, IdempotencyKey, Jobs, Readiness, Submitted};
-pub use request::{JobKind, JobRequest};
+pub use request::{JobKind, JobRequest, is_model_name};
 pub use runner::Runner;
 pub use store::Filter;

@@ -1,17 +1,7 @@
 //! What the queue asks of storage: which objects a job reads, and whether its results are still there.
 
 use crate::error::Result;
-
-/// One object or file, as it is now.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectInfo {
-    /// Its URI or local path
-    pub location: String,
-    /// In bytes
-    pub size: u64,
-    /// Changes with the content; a store that has none gives `None`
-    pub etag: Option<String>,
-}
+use crate::storage::{Location, ObjectInfo, Storage};
 
 /// The storage as the queue sees it. Both block.
 pub trait Objects: Send + Sync {
@@ -23,4 +13,14 @@ pub trait Objects: Send + Sync {
 
     /// Whether an object is there.
     fn exists(&self, location: &str) -> Result<bool>;
+}
+
+impl Objects for Storage {
+    fn list(&self, location: &str) -> Result<Vec<ObjectInfo>> {
+        Storage::list(self, location)
+    }
+
+    fn exists(&self, location: &str) -> Result<bool> {
+        Storage::exists(self, &location.parse::<Location>()?)
+    }
 }

@@ -2,13 +2,14 @@
 
 use super::id::JobId;
 use super::job::{Job, JobPage, JobProgress, JobState};
-use super::objects::{ObjectInfo, Objects};
+use super::objects::Objects;
 use super::request::{JobRequest, Role};
 use super::runner::Runner;
 use super::store::{Filter, Outcome, Store, Stored};
 use super::worker;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{CancelToken, Progress};
+use crate::storage::ObjectInfo;
 use parking_lot::{Condvar, Mutex};
 use std::fs::File;
 use std::path::Path;
@@ -269,9 +270,7 @@ impl Jobs {
     fn read_inputs(&self, request: &JobRequest) -> Result<Vec<ObjectInfo>> {
         let mut inputs = Vec::new();
         for (_, _, location) in request.locations().iter().filter(|(_, role, _)| *role == Role::Input) {
-            let mut objects = self.shared.objects.list(location)?;
-            objects.sort();
-            inputs.append(&mut objects);
+            inputs.append(&mut self.shared.objects.list(location)?);
         }
         Ok(inputs)
     }

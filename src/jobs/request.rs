@@ -187,7 +187,7 @@ impl JobRequest {
 }
 
 /// Whether a model is told by its name in the registry, and not by the place of its weights.
-pub(crate) fn is_model_name(model: &str) -> bool {
+pub fn is_model_name(model: &str) -> bool {
     const WEIGHTS: [&str; 3] = [".safetensors", ".pth", ".pt"];
     !model.contains(['/', '\\']) && !model.starts_with('.') && !WEIGHTS.iter().any(|end| model.ends_with(end))
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{CancelToken, Progress, ProgressSink, SelectSummary, Stage};
+use crate::storage::ObjectInfo;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ impl Objects for FakeObjects {
     fn list(&self, location: &str) -> Result<Vec<ObjectInfo>> {
         let etag = self.0.lock().get(location).cloned();
         let etag = etag.ok_or_else(|| Error::new(Code::InputNotFound, format!("{location}: not found")))?;
-        Ok(vec![ObjectInfo { location: location.to_string(), size: 1, etag: Some(etag) }])
+        Ok(vec![ObjectInfo { location: location.parse()?, size: 1, etag: Some(etag) }])
     }
 
     fn exists(&self, location: &str) -> Result<bool> {

@@ -12,7 +12,7 @@ pub mod tensor;
 mod weights;
 
 pub use head::MlmHead;
-pub use registry::{ModelInfo, ModelStatus, describe, list, load, show};
+pub use registry::{ModelInfo, ModelStatus, describe, list, load, open, show};
 pub use weights::Weights;
 
 use crate::batching::PackedTokens;

@@ -2,7 +2,7 @@
 
 use super::{Model, Weights, rna_fm};
 use crate::error::{Error, Result};
-use crate::storage::{Location, Storage};
+use crate::storage::{Location, Storage, io_error};
 use serde::{Deserialize, Serialize};
 use std::io::copy;
 use std::path::{Path, PathBuf};
@@ -69,12 +69,18 @@ pub fn describe(model: &str, storage: &Storage) -> Result<ModelInfo> {
 
 /// Loads a model by its registry name, or from a directory or file, local or in object storage.
 pub fn load(model: &str, storage: &Storage) -> Result<Model> {
+    let (weights, status) = open(model, storage)?;
+    rna_fm::load(model, status, weights)
+}
+
+/// Opens a model's weights, named as for [`load`].
+pub fn open(model: &str, storage: &Storage) -> Result<(Weights, ModelStatus)> {
     if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == model) {
-        return embedded.load();
+        return Ok((embedded.weights()?, ModelStatus::Embedded));
     }
-    let location: Location = model.parse::<Location>()?;
-    match storage.local_path(&location) {
-        Some(path) => from_file(&weights_file(&path, model)?, model),
+    let location: Location = model.parse()?;
+    let weights = match storage.local_path(&location) {
+        Some(path) => Weights::open(&weights_file(&path, model)?, model)?,
         None => {
             // The weights are read at random: a remote file is fetched whole first.
             let folder = tempfile::tempdir().map_err(|error| {
@@ -83,30 +89,27 @@ pub fn load(model: &str, storage: &Storage) -> Result<Model> {
             let path = folder.path().join(location.file_name());
             let fetch = || {
                 let mut source = storage.open(&storage.stat(&location)?)?;
-                let mut target = std::fs::File::create(&path).map_err(io_error)?;
-                copy(&mut source, &mut target).map_err(io_error)?;
+                let mut target = std::fs::File::create(&path).map_err(|error| io_error(&location, error))?;
+                copy(&mut source, &mut target).map_err(|error| io_error(&location, error))?;
                 Ok(())
             };
             fetch().map_err(|error: Error| {
                 Error::model(format!("model {model} cannot be fetched")).caused_by(error)
             })?;
-            from_file(&path, model)
+            Weights::open(&path, model)?
         }
-    }
-}
-
-fn io_error(error: std::io::Error) -> Error {
-    Error::storage("copying to a temporary file failed").caused_by(error)
+    };
+    Ok((weights, ModelStatus::File))
 }
 
 impl Embedded {
-    fn load(&self) -> Result<Model> {
-        rna_fm::load(self.name, ModelStatus::Embedded, Weights::embedded(self.name, self.bytes)?)
+    fn weights(&self) -> Result<Weights> {
+        Weights::held(self.name, self.bytes)
     }
-}
 
-fn from_file(path: &Path, model: &str) -> Result<Model> {
-    rna_fm::load(model, ModelStatus::File, Weights::open(path, model)?)
+    fn load(&self) -> Result<Model> {
+        rna_fm::load(self.name, ModelStatus::Embedded, self.weights()?)
+    }
 }
 
 fn names() -> String {

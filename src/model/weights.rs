@@ -16,7 +16,7 @@ use std::path::Path;
 const MAX_PICKLE_BYTES: u64 = 64 << 20;
 
 enum Source {
-    Embedded(&'static [u8]),
+    Held(Cow<'static, [u8]>),
     Mapped(memmap2::Mmap),
     Pickle(PthTensors),
 }
@@ -36,9 +36,11 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// A `.safetensors` file held in the program.
-    pub fn embedded(name: &str, bytes: &'static [u8]) -> Result<Self> {
-        Self::new(name.to_string(), Source::Embedded(bytes), digest(bytes), Map::new())
+    /// A `.safetensors` file held in the program or in memory.
+    pub fn held(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
+        let bytes = bytes.into();
+        let digest = digest(&bytes);
+        Self::new(name.to_string(), Source::Held(bytes), digest, Map::new())
     }
 
     /// A `.safetensors`, `.pth` or `.pt` file; a `config.json` beside it completes what it says.
@@ -80,7 +82,7 @@ impl Weights {
         let not_safetensors =
             |error| Error::model(format!("model {file} is not a safetensors file")).caused_by(error);
         let (shapes, metadata) = match &source {
-            Source::Embedded(bytes) => read_header(bytes).map_err(not_safetensors)?,
+            Source::Held(bytes) => read_header(bytes).map_err(not_safetensors)?,
             Source::Mapped(map) => read_header(map).map_err(not_safetensors)?,
             Source::Pickle(tensors) => {
                 let shape = |info: &candle_core::pickle::TensorInfo| info.layout.dims().to_vec();
@@ -159,7 +161,7 @@ impl Weights {
     fn read(&self, own_name: &str) -> candle_core::Result<Vec<f32>> {
         let view = |bytes: &[u8]| SafeTensors::deserialize(bytes)?.tensor(own_name)?.load(&Device::Cpu);
         let tensor: Tensor = match &self.source {
-            Source::Embedded(bytes) => view(bytes)?,
+            Source::Held(bytes) => view(bytes)?,
             Source::Mapped(map) => view(map)?,
             Source::Pickle(tensors) => tensors
                 .get(own_name)?

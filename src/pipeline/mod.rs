@@ -16,6 +16,7 @@ mod session;
 mod stored;
 mod summary;
 mod tracker;
+mod train;
 mod validate;
 mod workers;
 
@@ -29,5 +30,8 @@ pub use request::{
 };
 pub use score::score;
 pub use select::select;
-pub use summary::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};
+pub use summary::{
+    Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary, TrainSummary,
+};
+pub use train::train;
 pub use validate::InvalidField;

@@ -22,8 +22,11 @@ pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> 
     let started = Started::now();
     let output: Location = request.output.parse()?;
     clear(&output, context)?;
-    let session =
+    let mut session =
         Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
+    if request.adapt {
+        session.adapt(&request.model.model, request.sample.sample)?;
+    }
     let mut outputs = Vec::new();
 
     let curvature_at = output.join(CURVATURE);

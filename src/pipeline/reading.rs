@@ -2,33 +2,46 @@
 
 use super::Counts;
 use crate::error::{Error, Result};
-use crate::model::Model;
 use crate::sequence::{Dataset, InputOptions, OnBadRecord, OnLong, Record, Records};
+use crate::tokenizer::Tokenizer;
 
 /// A record ready to be scored.
 pub(super) struct Encoded {
     pub source: u32,
     pub position: u64,
-    /// The id as text; bytes that are not UTF-8 are shown as U+FFFD.
-    pub id: String,
+    pub header: Vec<u8>,
     pub hash: u64,
     pub residues: u32,
     pub truncated: bool,
     pub tokens: Vec<u32>,
 }
 
+impl Encoded {
+    /// The id as text; bytes that are not UTF-8 are shown as U+FFFD.
+    pub fn id(&self) -> String {
+        let end = self.header.iter().position(u8::is_ascii_whitespace).unwrap_or(self.header.len());
+        String::from_utf8_lossy(&self.header[..end]).into_owned()
+    }
+}
+
 /// Reads, filters and tokenizes.
 pub(super) struct Reading<'a> {
     dataset: &'a Dataset,
     records: Records,
-    model: &'a Model,
+    tokenizer: &'a Tokenizer,
+    max_tokens: usize,
     options: &'a InputOptions,
     pub counts: Counts,
 }
 
 impl<'a> Reading<'a> {
-    pub fn new(dataset: &'a Dataset, records: Records, model: &'a Model, options: &'a InputOptions) -> Self {
-        Reading { dataset, records, model, options, counts: Counts::default() }
+    pub fn new(
+        dataset: &'a Dataset,
+        records: Records,
+        (tokenizer, max_tokens): (&'a Tokenizer, usize),
+        options: &'a InputOptions,
+    ) -> Self {
+        Reading { dataset, records, tokenizer, max_tokens, options, counts: Counts::default() }
     }
 
     /// The next record that `wanted` accepts and no policy leaves out. Only wanted records are counted.
@@ -46,12 +59,12 @@ impl<'a> Reading<'a> {
 
     fn encode(&mut self, record: &Record) -> Result<Option<Encoded>> {
         self.counts.records += 1;
-        let max_tokens = self.model.info.max_tokens as usize;
+        let max_tokens = self.max_tokens;
         let describe = || record.describe(self.dataset);
-        let tokens = match self.model.tokenizer.encode(record.sequence(), max_tokens) {
+        let tokens = match self.tokenizer.encode(record.sequence(), max_tokens) {
             Ok(tokens) => tokens,
             Err(_) if self.options.on_illegal == OnBadRecord::Skip => return Ok(self.skip("illegal")),
-            Err(illegal) => return Err(self.model.tokenizer.illegal(&describe(), illegal)),
+            Err(illegal) => return Err(self.tokenizer.illegal(&describe(), illegal)),
         };
         self.counts.residues += u64::from(tokens.residues);
         if tokens.residues == 0 {
@@ -69,10 +82,9 @@ impl<'a> Reading<'a> {
                 OnLong::Skip => return Ok(self.skip("long")),
                 OnLong::Error => {
                     return Err(Error::bad_input(format!(
-                        "{}: it has {} residues; model {} takes at most {} (--on-long truncate or skip)",
+                        "{}: it has {} residues; the model takes at most {} (--on-long truncate or skip)",
                         describe(),
                         tokens.residues,
-                        self.model.info.name,
                         max_tokens - 2
                     )));
                 }
@@ -82,7 +94,7 @@ impl<'a> Reading<'a> {
         Ok(Some(Encoded {
             source: record.source,
             position: record.position,
-            id: String::from_utf8_lossy(record.id()).into_owned(),
+            header: record.header().to_vec(),
             hash: record.hash(),
             residues: tokens.residues,
             truncated: tokens.truncated,

@@ -55,7 +55,7 @@ pub struct ObjectiveOptions {
 pub struct SampleOptions {
     /// Records that the curvature is estimated on: a number, a percentage, or `all`
     #[arg(long, default_value = "5000")]
-    #[schema(value_type = String, example = "5000")]
+    #[schema(value_type = String, example = "5000", pattern = r"^(all|[0-9]+|[0-9.]+%)$")]
     pub sample: Sample,
 
     /// The form of the curvature
@@ -73,7 +73,7 @@ pub struct ScoreOptions {
 
     /// Added to the curvature: absolute (1e-8) or a multiple of its mean (0.1x)
     #[arg(long, default_value = "0.1x")]
-    #[schema(value_type = String, example = "0.1x")]
+    #[schema(value_type = String, example = "0.1x", pattern = r"^[0-9.]+([eE][+-]?[0-9]+)?x?$")]
     pub damping: Damping,
 }
 
@@ -131,7 +131,7 @@ pub struct PruneRequest {
 
     /// Budget: records (200000), share of records (1%) or residues (50Mres)
     #[arg(long, short = 'k')]
-    #[schema(value_type = String, example = "10%")]
+    #[schema(value_type = String, example = "10%", pattern = r"^([0-9]+|[0-9.]+%|[0-9.]+[kMG]?res)$")]
     pub keep: Budget,
 
     /// Fine-tune the reference model for one epoch on the curvature sample first (the paper's assumption 1)
@@ -173,7 +173,7 @@ pub struct CurvatureRequest {
 
     /// Only this part of the records: I/N, counted from 1; `bioprune merge` adds the parts up
     #[arg(long)]
-    #[schema(value_type = Option<String>, example = "1/8")]
+    #[schema(value_type = Option<String>, example = "1/8", pattern = r"^[0-9]+/[0-9]+$")]
     #[serde(default)]
     pub shard: Option<Shard>,
 
@@ -210,7 +210,7 @@ pub struct ScoreRequest {
 
     /// Only this part of the records: I/N, counted from 1; `bioprune merge` puts the parts together
     #[arg(long)]
-    #[schema(value_type = Option<String>, example = "1/8")]
+    #[schema(value_type = Option<String>, example = "1/8", pattern = r"^[0-9]+/[0-9]+$")]
     #[serde(default)]
     pub shard: Option<Shard>,
 
@@ -250,7 +250,7 @@ pub struct SelectRequest {
 
     /// Budget: records (200000), share of records (1%) or residues (50Mres)
     #[arg(long, short = 'k')]
-    #[schema(value_type = String, example = "10%")]
+    #[schema(value_type = String, example = "10%", pattern = r"^([0-9]+|[0-9.]+%|[0-9.]+[kMG]?res)$")]
     pub keep: Budget,
 
     /// Where the sequences are now; without it the sources that the scores name are read

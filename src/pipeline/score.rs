@@ -15,8 +15,11 @@ pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> 
     let output: Location = request.output.parse()?;
     // Before any work: the name must say a format.
     ScoresFormat::of_name(output.file_name())?;
-    let session =
+    let mut session =
         Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
+    if request.adapt {
+        session.adapt(&request.model.model, request.sample.sample)?;
+    }
     let (sum, metadata) = match &request.curvature {
         Some(file) => curvature::read_for(&file.parse()?, &session)?,
         None => {

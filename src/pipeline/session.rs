@@ -11,9 +11,10 @@ use crate::influence::{
     Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference, Sample,
     Scorer, Task, accumulate,
 };
-use crate::model::{self, Model};
+use crate::model::{self, Model, Weights};
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
+use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
 use std::thread::available_parallelism;
 
 /// A model and a dataset, opened for one job.
@@ -51,6 +52,27 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Fine-tunes the model for one epoch on the curvature sample, which is the same in all shards.
+    pub fn adapt(&mut self, name: &str, sample: Sample) -> Result<()> {
+        let seed = self.task.seed;
+        let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
+        let mut reading = self.reading(None);
+        let mut records = Vec::new();
+        while let Some(record) = reading.next(|record| draw.holds(record, seed))? {
+            records.push(EncodedRecord { hash: record.hash, tokens: record.tokens, group: 0 });
+        }
+        let (weights, status) = model::open(name, &self.context.storage)?;
+        let start = TrainedModel::from_weights(weights)?;
+        let mut observer =
+            AdaptObserver { tracker: Tracker::new(self.context, Stage::Adapt, None), tokens: 0 };
+        let adapted =
+            train::adapt(start, &self.model.tokenizer, &records, seed, self.threads, &mut observer)?;
+        observer.tracker.finish();
+        let weights = Weights::held(name, adapted.to_safetensors(Precision::F32)?)?;
+        self.model = model::rna_fm::load(name, status, weights)?;
+        Ok(())
+    }
+
     pub fn model_reference(&self) -> ModelReference {
         ModelReference { name: self.model.info.name.clone(), digest: self.model.info.digest.clone() }
     }
@@ -80,7 +102,7 @@ impl<'a> Session<'a> {
     pub fn estimate(&self, sample: Sample, shard: Option<Shard>) -> Result<(CurvatureSum, Counts)> {
         let seed = self.task.seed;
         let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
-        let mut reading = Reading::new(&self.dataset, self.dataset.records(shard), &self.model, self.input);
+        let mut reading = self.reading(shard);
         let mut sum = CurvatureSum::new(self.model.head.hidden_size);
         let workers = self.workers(|gradients| CurvatureWorker { gradients, sum: sum.clone() });
         let mut tracker = Tracker::new(self.context, Stage::Curvature, None);
@@ -103,7 +125,7 @@ impl<'a> Session<'a> {
         total_records: Option<u64>,
         mut write: impl FnMut(&[ScoreRow]) -> Result<()>,
     ) -> Result<(Counts, u64, f64)> {
-        let mut reading = Reading::new(&self.dataset, self.dataset.records(shard), &self.model, self.input);
+        let mut reading = self.reading(shard);
         let workers =
             self.workers(|gradients| ScoreWorker { gradients, scorer: Scorer::new(curvature, estimator) });
         let mut tracker = Tracker::new(self.context, Stage::Score, total_records);
@@ -114,6 +136,11 @@ impl<'a> Session<'a> {
         })?;
         let (tokens, seconds) = tracker.finish();
         Ok((reading.counts, tokens, seconds))
+    }
+
+    fn reading(&self, shard: Option<Shard>) -> Reading<'_> {
+        let encoding = (&self.model.tokenizer, self.model.info.max_tokens as usize);
+        Reading::new(&self.dataset, self.dataset.records(shard), encoding, self.input)
     }
 
     fn workers<'s, W>(&'s self, worker: impl FnMut(Gradients<'s>) -> W) -> Vec<W> {
@@ -135,6 +162,23 @@ impl<'a> Session<'a> {
             batch.push(item(encoded, example));
         }
         Ok((!batch.is_empty()).then_some(batch))
+    }
+}
+
+/// Tells how far a fine-tuning is, and ends it once the job is canceled.
+struct AdaptObserver<'a> {
+    tracker: Tracker<'a>,
+    tokens: u64,
+}
+
+impl Observer for AdaptObserver<'_> {
+    fn check(&self) -> Result<()> {
+        self.tracker.check()
+    }
+
+    fn progress(&mut self, progress: &train::Progress) {
+        self.tracker.add(progress.tokens - self.tokens);
+        self.tokens = progress.tokens;
     }
 }
 
@@ -177,13 +221,15 @@ impl Worker for ScoreWorker<'_, '_> {
             if !(score.influence.is_finite() && score.loss.is_finite()) {
                 return Err(Error::model(format!(
                     "record `{}` scores {} with loss {}: the model's numbers have run away",
-                    record.id, score.influence, score.loss
+                    record.id(),
+                    score.influence,
+                    score.loss
                 )));
             }
             rows.push(ScoreRow {
                 source: record.source,
                 position: record.position,
-                id: record.id,
+                id: record.id(),
                 record_hash: record.hash,
                 residues: record.residues,
                 tokens: example.targets.len() as u32,

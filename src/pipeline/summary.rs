@@ -1,6 +1,7 @@
 //! What a job reports when it is done: for a person, for `--json`, and as a job's result.
 
 pub use crate::scores::Counts;
+use crate::train::TrainReport;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,4 +63,12 @@ pub struct MergeSummary {
     pub parts: u64,
     /// Records in the merged scores, or records that the merged curvature is estimated on
     pub records: u64,
+}
+
+/// What a training made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainSummary {
+    /// URI of the model file
+    pub model: String,
+    pub report: TrainReport,
 }

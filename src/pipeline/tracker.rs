@@ -39,6 +39,17 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
+    /// An error once the job is canceled.
+    pub fn check(&self) -> Result<()> {
+        self.context.cancel.check()
+    }
+
+    /// Counts tokens that no record stands for.
+    pub fn add(&mut self, tokens: u64) {
+        self.progress.tokens += tokens;
+        self.tell();
+    }
+
     /// Tells the last state; tokens and seconds of the whole stage.
     pub fn finish(mut self) -> (u64, f64) {
         self.tell();

@@ -2,7 +2,7 @@
 
 use super::axis;
 use super::distribution::{Both, Histogram};
-use super::quantity::{grouped, share};
+use super::quantity::{counted, grouped, share};
 use super::tables::Escaped;
 use std::fmt::Write;
 
@@ -57,8 +57,8 @@ impl Plot<'_> {
             if pool > 0 {
                 let _ = write!(
                     text,
-                    " Not drawn: {} records {side} {}, {} of them kept.",
-                    grouped(pool),
+                    " Not drawn: {} {side} {}, {} of them kept.",
+                    counted(pool, "record"),
                     number(edge),
                     if kept == 0 { "none".to_string() } else { grouped(kept) }
                 );

@@ -13,6 +13,11 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 record`, `1,234 records`.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// Three significant digits and a multiple: `950`, `12.3 k`, `1.21 M`, `7.00 G`.
 pub fn short(number: f64) -> String {
     scaled(number, &["", " k", " M", " G", " T"])
@@ -74,6 +79,13 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
+    }
+
+    #[test]
+    fn one_is_not_plural() {
+        assert_eq!(counted(1, "record"), "1 record");
+        assert_eq!(counted(0, "record"), "0 records");
+        assert_eq!(counted(1_234, "record"), "1,234 records");
     }
 
     #[test]

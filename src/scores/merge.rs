@@ -53,10 +53,12 @@ mod tests {
             let bytes = written(ScoresFormat::Parquet, metadata, &rows[5 * (i - 1)..5 * i]);
             file("x", ScoresFormat::Parquet, bytes)
         };
-        let found = Scores::open(vec![part(1), part(2)]).unwrap().read(&mut |_| Ok(())).unwrap();
+        let scores = Scores::open(vec![part(1), part(2)]).unwrap();
+        let found = scores.read(&mut |_| Ok(())).unwrap();
         let mut expected = Counts::default();
         expected.add(&counts(&rows[..5]));
         expected.add(&counts(&rows[5..]));
         assert_eq!(found, expected);
+        assert_eq!(scores.counts().unwrap(), expected);
     }
 }

@@ -50,14 +50,6 @@ impl LengthHistogram {
         self.counts.iter().sum()
     }
 
-    /// The bins that hold records, from short to long: (shortest length, longest length, records).
-    pub fn bins(&self) -> impl Iterator<Item = (u32, u32, u64)> + '_ {
-        self.counts.iter().zip(0..).filter(|(count, _)| **count > 0).map(|(count, bin)| {
-            let (shortest, longest) = bin_lengths(bin);
-            (shortest, longest, *count)
-        })
-    }
-
     /// Records of each bin, empty ones included.
     pub(super) fn counts(&self) -> &[u64] {
         &self.counts

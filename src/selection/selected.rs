@@ -78,8 +78,6 @@ impl fmt::Display for Reason {
 pub struct Pick {
     pub source: u32,
     pub position: u64,
-    /// Place in the pool, counted from 0
-    pub ordinal: u64,
     pub residues: u32,
     pub influence: f32,
     /// Index into [`Selection::strata`]; none for a refilled record, and where the strategy does not stratify
@@ -192,6 +190,6 @@ impl Selection {
         };
         let &Candidate { source, position, residues, influence, .. } = candidate;
         let stratum = (self.axis != Axis::None && !refilled).then_some(class);
-        Some(Pick { source, position, ordinal, residues, influence, stratum, reason })
+        Some(Pick { source, position, residues, influence, stratum, reason })
     }
 }

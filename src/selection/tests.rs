@@ -33,8 +33,9 @@ fn picks(selection: &Selection, pool: &dyn Candidates) -> Vec<Pick> {
     found
 }
 
-fn ordinals(selection: &Selection, pool: &dyn Candidates) -> Vec<usize> {
-    picks(selection, pool).iter().map(|pick| pick.ordinal as usize).collect()
+/// The kept records' positions; in the pools here these are their places in the input.
+fn positions(selection: &Selection, pool: &dyn Candidates) -> Vec<usize> {
+    picks(selection, pool).iter().map(|pick| pick.position as usize).collect()
 }
 
 /// Pools with many ties of influence and hash, both zeros, negatives, extremes and very uneven lengths.
@@ -112,7 +113,7 @@ proptest! {
         let pool = Sliced(pool, slice);
         match (select_within(&pool, &rule, budget, seed, limits), expected) {
             (Ok(selection), Some(expected)) => {
-                prop_assert_eq!(ordinals(&selection, &pool), expected);
+                prop_assert_eq!(positions(&selection, &pool), expected);
             }
             (Err(error), None) => prop_assert_eq!(error.code, Code::BadInput),
             (found, expected) => prop_assert!(false, "{:?} for {:?}", found, expected),
@@ -125,8 +126,8 @@ proptest! {
     ) {
         let (Ok(a), Ok(b)) = (select(&pool, &rule, a, seed), select(&pool, &rule, b, seed)) else { return Ok(()) };
         let (smaller, larger) = if a.kept.records <= b.kept.records { (a, b) } else { (b, a) };
-        let larger = ordinals(&larger, &pool);
-        prop_assert!(ordinals(&smaller, &pool).iter().all(|ordinal| larger.contains(ordinal)));
+        let larger = positions(&larger, &pool);
+        prop_assert!(positions(&smaller, &pool).iter().all(|position| larger.contains(position)));
     }
 
     #[test]
@@ -190,7 +191,7 @@ fn every_strategy_keeps_exactly_k_of_odd_pools() {
         for rule in every_strategy() {
             for k in [1, 2, n / 2, n - 1, n, n + 1, u64::MAX] {
                 let k = k.max(1);
-                let kept = ordinals(&select(&pool, &rule, Budget::Records(k), 0).unwrap(), &pool);
+                let kept = positions(&select(&pool, &rule, Budget::Records(k), 0).unwrap(), &pool);
                 assert_eq!(kept.len() as u64, k.min(n), "{k} of {n} by {rule:?}");
                 assert!(kept.is_sorted_by(|a, b| a < b));
             }
@@ -209,7 +210,7 @@ fn far_more_records_than_are_collected_are_selected_as_plainly() {
         [Rule::top_k(), Rule::coverage(0.1, 50, false).unwrap(), Rule::coverage(0.1, 7, true).unwrap()]
     {
         for budget in [Budget::Share(0.01), Budget::Records(n - 9_000)] {
-            let kept = ordinals(&select_within(&pool, &rule, budget, 0, limits).unwrap(), &pool);
+            let kept = positions(&select_within(&pool, &rule, budget, 0, limits).unwrap(), &pool);
             assert!(kept == plain(&pool, &rule, budget, 0).unwrap(), "{budget} by {rule:?}");
         }
         // The plain version would try every number; so: it fits, and one record more does not.
@@ -245,19 +246,20 @@ fn coverage_leaves_out_the_highest_and_fills_up_from_them_at_last() {
     let pool = numbered(10, |i| i as f32);
     let rule = Rule::coverage(0.2, 4, false).unwrap();
     let eight = select(&pool, &rule, Budget::Records(8), 0).unwrap();
-    assert_eq!(ordinals(&eight, &pool), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(positions(&eight, &pool), [0, 1, 2, 3, 4, 5, 6, 7]);
     let nine = picks(&select(&pool, &rule, Budget::Records(9), 0).unwrap(), &pool);
-    assert_eq!((nine[8].ordinal, nine[8].reason, nine[8].stratum), (8, Reason::Refilled, None));
+    assert_eq!((nine[8].position, nine[8].reason, nine[8].stratum), (8, Reason::Refilled, None));
 }
 
 #[test]
 fn where_a_file_lies_changes_nothing() {
     let pool = numbered(300, |i| (i * 7 % 11) as f32);
     let moved: Vec<Candidate> =
-        pool.iter().map(|c| Candidate { source: c.source + 3, position: c.position * 2 + 9, ..*c }).collect();
+        pool.iter().map(|c| Candidate { source: c.source + 3, position: c.position + 1000, ..*c }).collect();
     for rule in every_strategy() {
-        let selection = |pool| ordinals(&select(pool, &rule, Budget::Share(0.1), 5).unwrap(), pool);
-        assert_eq!(selection(&pool), selection(&moved));
+        let selection = |pool| positions(&select(pool, &rule, Budget::Share(0.1), 5).unwrap(), pool);
+        let shifted: Vec<usize> = selection(&pool).iter().map(|position| position + 1000).collect();
+        assert_eq!(selection(&moved), shifted);
     }
 }
 
@@ -265,7 +267,7 @@ fn where_a_file_lies_changes_nothing() {
 fn another_seed_draws_other_records() {
     let pool = numbered(1000, |i| i as f32);
     let selection =
-        |seed| ordinals(&select(&pool, &Rule::random(), Budget::Records(100), seed).unwrap(), &pool);
+        |seed| positions(&select(&pool, &Rule::random(), Budget::Records(100), seed).unwrap(), &pool);
     assert_eq!(selection(1), selection(1));
     let common = selection(1).iter().filter(|i| selection(2).contains(i)).count();
     assert!(common < 40, "{common} of 100 in common");

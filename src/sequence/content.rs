@@ -1,10 +1,10 @@
-//! The decompressed content of a source, made on a thread that runs ahead, with the place of every byte.
+//! The decompressed content of a source, with the place of every byte; decompression runs ahead on its own thread.
 
 use super::bgzf;
 use super::read_ahead::{Outlet, ReadAhead};
 use super::source::{Compression, Source};
 use crate::error::{Error, Result};
-use crate::storage::{Storage, unwrap_io};
+use crate::storage::{ObjectReader, Storage, unwrap_io};
 use flate2::bufread::MultiGzDecoder;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -24,7 +24,7 @@ pub(super) struct Chunk {
 /// Reads content from a place of a source on. Offsets count from the first byte read, or, for plain sources, from the
 /// start of the file.
 pub(super) struct Content {
-    chunks: ReadAhead<Chunk>,
+    origin: Origin,
     chunk: Vec<u8>,
     consumed: usize,
     /// Offset of the first byte of `chunk`
@@ -34,14 +34,28 @@ pub(super) struct Content {
     blocks: VecDeque<(u64, u64)>,
 }
 
+enum Origin {
+    /// Storage reads ahead by itself
+    Plain(Box<ObjectReader>),
+    Decompressed(ReadAhead<Chunk>),
+}
+
 impl Content {
     /// From byte `from` of the source, which must be 0 or, for BGZF, the start of a block, or, for plain, any.
     pub(super) fn open(storage: &Storage, source: &Source, from: u64) -> Result<Content> {
-        let (storage, owned) = (storage.clone(), source.clone());
-        let chunks = ReadAhead::spawn(DEPTH, move |outlet| produce(&storage, &owned, from, outlet))?;
-        let start = if source.compression == Compression::None { from } else { 0 };
         let compression = source.compression;
-        Ok(Content { chunks, chunk: Vec::new(), consumed: 0, start, compression, blocks: VecDeque::new() })
+        let (storage, source) = (storage.clone(), source.clone());
+        let (origin, start) = match compression {
+            Compression::None => (Origin::Plain(Box::new(storage.open_at(&source.info(), from)?)), from),
+            Compression::Gzip => {
+                ahead(move |outlet| send_all(gzip(storage.open(&source.info())?), &source, outlet))?
+            }
+            Compression::Zstd => {
+                ahead(move |outlet| send_all(zstd(storage.open(&source.info())?, &source)?, &source, outlet))?
+            }
+            Compression::Bgzf => ahead(move |outlet| bgzf::produce(&storage, &source, from, outlet))?,
+        };
+        Ok(Content { origin, chunk: Vec::new(), consumed: 0, start, compression, blocks: VecDeque::new() })
     }
 
     /// The offset of the next byte.
@@ -51,12 +65,22 @@ impl Content {
 
     /// The rest of the current chunk, or the next chunk; empty at the end.
     pub(super) fn fill(&mut self) -> Result<&[u8]> {
-        while self.consumed == self.chunk.len() {
-            let Some(chunk) = self.chunks.next().transpose()? else { break };
+        if self.consumed == self.chunk.len() {
             self.start += self.chunk.len() as u64;
-            self.chunk = chunk.bytes;
             self.consumed = 0;
-            self.blocks.extend(chunk.blocks);
+            match &mut self.origin {
+                Origin::Plain(reader) => {
+                    self.chunk.resize(CHUNK, 0);
+                    let read = reader.read(&mut self.chunk);
+                    self.chunk.truncate(*read.as_ref().unwrap_or(&0));
+                    read.map_err(read_error)?;
+                }
+                Origin::Decompressed(chunks) => {
+                    let chunk = chunks.next().transpose()?.unwrap_or_default();
+                    self.chunk = chunk.bytes;
+                    self.blocks.extend(chunk.blocks);
+                }
+            }
         }
         Ok(&self.chunk[self.consumed..])
     }
@@ -91,6 +115,14 @@ impl Content {
 
 impl Read for Content {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Origin::Plain(reader) = &mut self.origin
+            && self.consumed == self.chunk.len()
+        {
+            // Straight to where it is wanted.
+            let read = reader.read(buf)?;
+            self.start += read as u64;
+            return Ok(read);
+        }
         let read = self.fill_buf()?.read(buf)?;
         self.consume(read);
         Ok(read)
@@ -107,14 +139,8 @@ impl BufRead for Content {
     }
 }
 
-fn produce(storage: &Storage, source: &Source, from: u64, outlet: &Outlet<Chunk>) -> Result<()> {
-    let open = || storage.open_at(&source.info(), from);
-    match source.compression {
-        Compression::None => send_all(open()?, source, outlet),
-        Compression::Gzip => send_all(gzip(open()?), source, outlet),
-        Compression::Zstd => send_all(zstd(open()?, source)?, source, outlet),
-        Compression::Bgzf => bgzf::produce(storage, source, from, outlet),
-    }
+fn ahead(produce: impl FnOnce(&Outlet<Chunk>) -> Result<()> + Send + 'static) -> Result<(Origin, u64)> {
+    Ok((Origin::Decompressed(ReadAhead::spawn(DEPTH, produce)?), 0))
 }
 
 /// All members, one after the other.
@@ -150,6 +176,11 @@ pub(super) fn read_full(reader: &mut impl Read, bytes: &mut [u8]) -> io::Result<
         }
     }
     Ok(length)
+}
+
+/// An error of reading content: ours, as what else can fail was named when it was produced.
+pub(super) fn read_error(error: io::Error) -> Error {
+    unwrap_io(error).unwrap_or_else(|error| Error::internal("cannot read content").caused_by(error))
 }
 
 /// What a failed decompression means: the storage failed, the file was cut, or it is damaged.

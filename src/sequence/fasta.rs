@@ -6,11 +6,11 @@
 //! the last record: so a last record without a line break, or without any sequence, is parsed as any other.
 
 use super::bgzf;
-use super::content::Content;
+use super::content::{Content, read_error};
 use super::record::{MAX_RECORD_BYTES, Record, shown};
 use super::source::{Compression, Source};
 use crate::error::{Error, Result};
-use crate::storage::{Location, Storage, unwrap_io};
+use crate::storage::{Location, Storage};
 use needletail::parser::{FastaReader, FastxReader};
 use std::io::{self, Read};
 use std::ops::Range;
@@ -207,9 +207,7 @@ impl Tapped {
         if offset - self.record > MAX_RECORD_BYTES as u64 {
             return Err(self.too_long());
         }
-        let read = self.content.read(buf).map_err(|error| {
-            unwrap_io(error).unwrap_or_else(|error| Error::internal("cannot read content").caused_by(error))
-        })?;
+        let read = self.content.read(buf).map_err(read_error)?;
         if read > 0 || buf.is_empty() {
             return Ok(read);
         }

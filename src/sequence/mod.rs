@@ -29,4 +29,6 @@ pub use record::{MAX_RECORD_BYTES, Record};
 pub use source::{Compression, Format, Source};
 
 #[cfg(test)]
+mod shard_tests;
+#[cfg(test)]
 mod tests;

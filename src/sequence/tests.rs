@@ -14,7 +14,7 @@ pub(super) fn write(directory: &TempDir, name: &str, bytes: &[u8]) -> String {
     path.to_str().unwrap().to_string()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -30,7 +30,7 @@ pub(super) fn bgzip(bytes: &[u8], block: usize) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     // As the `zstd` program does.
     encoder.include_checksum(true).unwrap();
@@ -38,7 +38,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn text_options() -> InputOptions {
+pub(super) fn text_options() -> InputOptions {
     InputOptions { input_format: InputFormat::Text, ..InputOptions::default() }
 }
 

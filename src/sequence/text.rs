@@ -1,10 +1,10 @@
 //! Text with one sequence on each line; blank lines hold no record.
 
-use super::content::Content;
+use super::content::{Content, read_error};
 use super::record::{MAX_RECORD_BYTES, Record};
 use super::source::Source;
 use crate::error::{Error, Result};
-use crate::storage::{Location, Storage, unwrap_io};
+use crate::storage::{Location, Storage};
 use std::io::{BufRead, Read};
 use std::ops::Range;
 
@@ -46,10 +46,7 @@ impl TextRecords {
             self.buffer.clear();
             let limit = MAX_RECORD_BYTES as u64 + 1;
             let read = (&mut self.content).take(limit).read_until(b'\n', &mut self.buffer);
-            let length = read.map_err(|error| {
-                unwrap_io(error)
-                    .unwrap_or_else(|error| Error::internal("cannot read content").caused_by(error))
-            })?;
+            let length = read.map_err(read_error)?;
             if length == 0 {
                 return Ok(None);
             }

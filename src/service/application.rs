@@ -6,10 +6,10 @@ use super::engine::Engine;
 use super::health::Probe;
 use super::metrics::{Metrics, measure};
 use super::routes::{self, Paths};
-use super::storage::AllowedStorage;
 use super::{ServeOptions, Service, openapi};
 use crate::error::{Code, Error, Result};
 use crate::jobs::{Jobs, Objects, Problem, Runner};
+use crate::model;
 use crate::storage::Storage;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -55,14 +55,14 @@ impl StopHandle {
     }
 }
 
-/// Runs the service until SIGINT or SIGTERM. Blocks.
+/// Runs the service until SIGINT or SIGTERM, which it handles itself; tells its address once it listens. Blocks.
 ///
 /// # Errors
 /// Whatever keeps it from starting: flags that make no sense, an address or a data directory in use.
-pub fn serve(options: &ServeOptions) -> Result<()> {
+pub fn serve(options: &ServeOptions, listening: impl FnOnce(&str)) -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(options)?;
-        log::info!("listening on {}", application.url());
+        listening(&application.url());
         application.run().await
     })
 }
@@ -72,15 +72,11 @@ impl Application {
     /// within an actix runtime.
     pub fn build(options: &ServeOptions) -> Result<Application> {
         let allow = AllowList::parse(&options.allow)?;
+        let storage = Storage::from_env()?.restricted(Arc::new(allow.clone()));
         let metrics = Metrics::new()?;
-        let objects = AllowedStorage { allow: allow.clone() };
-        let engine = Engine {
-            storage: Storage::from_env()?,
-            allow: allow.clone(),
-            metrics: metrics.clone(),
-            model: options.model.model.clone(),
-        };
-        Application::assemble(options, allow, metrics, Arc::new(objects), Arc::new(engine))
+        let model = options.model.model.clone();
+        let engine = Engine { storage: storage.clone(), metrics: metrics.clone(), model };
+        Application::assemble(options, allow, metrics, Arc::new(storage), Arc::new(engine))
     }
 
     /// The same with another engine and another view of storage, for programs that bring their own.
@@ -116,6 +112,7 @@ impl Application {
                 ("max_batch_tokens", json!(options.model.max_batch_tokens)),
             ],
             max_body: options.max_body,
+            models: model::list()?,
             metrics,
             openapi: openapi::openapi_json().into(),
             paths: Paths::read(openapi::document()),

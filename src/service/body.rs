@@ -40,7 +40,11 @@ pub(super) async fn read(
         return Err(Problem::new(Code::InvalidRequest, detail).with_field(unknown));
     }
     for (field, default) in service.defaults.iter().filter(|(field, _)| known.contains_key(*field)) {
-        fields.entry(*field).or_insert_with(|| default.clone());
+        // 0 threads are those that this service grants
+        let given = fields.get(*field).filter(|value| !(*field == "threads" && **value == 0));
+        if given.is_none() {
+            fields.insert(field.to_string(), default.clone());
+        }
     }
     let request = JobRequest::from_json(kind, Value::Object(fields.clone()))
         .map_err(|error| mistyped(kind, &fields, error))?;

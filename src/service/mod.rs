@@ -20,7 +20,6 @@ mod options;
 mod prefer;
 mod problem;
 mod routes;
-mod storage;
 mod submit;
 
 pub use application::{Application, StopHandle, serve};
@@ -28,6 +27,7 @@ pub use openapi::openapi_json;
 pub use options::ServeOptions;
 
 use crate::jobs::{Jobs, Objects};
+use crate::model::ModelInfo;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -43,6 +43,14 @@ struct Service {
     max_body: usize,
     metrics: metrics::Metrics,
     probe: health::Probe,
+    models: Vec<ModelInfo>,
     openapi: actix_web::web::Bytes,
     paths: routes::Paths,
+}
+
+impl Service {
+    /// The names of the models that have one, for messages.
+    fn model_names(&self) -> String {
+        self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
+    }
 }

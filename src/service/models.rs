@@ -1,9 +1,10 @@
 //! The endpoints that tell which models have a name.
 
+use super::Service;
 use super::problem::problems;
 use crate::error::Code;
 use crate::jobs::Problem;
-use crate::model::{self, ModelInfo};
+use crate::model::ModelInfo;
 use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,8 +23,8 @@ struct ModelList {
     security(("bearer" = []), ())
 )]
 #[get("/v1/models")]
-pub(super) async fn list() -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(ModelList { models: model::list()? }))
+pub(super) async fn list(service: web::Data<Service>) -> HttpResponse {
+    HttpResponse::Ok().json(ModelList { models: service.models.clone() })
 }
 
 /// Shows a model: its architecture, size, licence and digest.
@@ -35,9 +36,15 @@ pub(super) async fn list() -> Result<HttpResponse, Problem> {
     security(("bearer" = []), ())
 )]
 #[get("/v1/models/{name}")]
-pub(super) async fn show(name: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let info = model::show(&name).map_err(|error| Problem::new(Code::ResourceNotFound, error.to_string()))?;
-    Ok(HttpResponse::Ok().json(info))
+pub(super) async fn show(
+    name: web::Path<String>,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let model = service.models.iter().find(|model| model.name == *name);
+    model.map(|model| HttpResponse::Ok().json(model)).ok_or_else(|| {
+        let detail = format!("there is no model {name:?}; known are {}", service.model_names());
+        Problem::new(Code::ResourceNotFound, detail)
+    })
 }
 
 problems!(Listed: Unauthorized);

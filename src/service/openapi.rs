@@ -75,6 +75,7 @@ fn build() -> Value {
     document["components"]["securitySchemes"] = json!({
         "bearer": {"type": "http", "scheme": "bearer", "description": "Needed where the service was started with tokens"}
     });
+    plain_parameters(&mut document["paths"]);
     if let Value::Object(schemas) = &mut document["components"]["schemas"] {
         flatten(schemas, schema_name(JobKind::Prune), &defaults::<PruneRequest>());
         flatten(schemas, schema_name(JobKind::Curvature), &defaults::<CurvatureRequest>());
@@ -114,9 +115,15 @@ fn flatten(schemas: &mut Map<String, Value>, name: &str, defaults: &[(String, St
             required.extend(fields.iter().cloned());
         }
     }
-    for (field, default) in defaults {
-        if let Some(property) = properties.get_mut(field) {
-            set_default(property, default);
+    for (field, property) in &mut properties {
+        match defaults.iter().find(|(name, _)| name == field) {
+            Some((_, default)) => set_default(property, default),
+            // a flag without a value
+            None if property["type"] == "boolean" => property["default"] = json!(false),
+            // utoipa took it from `Default`: null says nothing
+            None => {
+                property.as_object_mut().and_then(|property| property.remove("default"));
+            }
         }
     }
     let description = schemas[name]["description"].clone();
@@ -141,6 +148,24 @@ fn set_default(property: &mut Value, default: &str) {
             *property = json!({"allOf": [{"$ref": reference}], "description": description, "default": value});
         }
         None => property["default"] = value,
+    }
+}
+
+/// A parameter that may be left out is not one that may be null.
+fn plain_parameters(value: &mut Value) {
+    match value {
+        Value::Object(fields) if fields.contains_key("in") => {
+            let kind = fields.get_mut("schema").and_then(|schema| schema.get_mut("type"));
+            if let Some(kind) = kind
+                && let Some([name, Value::String(null)]) = kind.as_array().map(Vec::as_slice)
+                && null == "null"
+            {
+                *kind = name.clone();
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(plain_parameters),
+        Value::Array(values) => values.iter_mut().for_each(plain_parameters),
+        _ => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! Problems as responses, and which of them an operation may send.
 
-use crate::error::{Code, Error, Result};
+use crate::error::Code;
 use crate::jobs::Problem;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError, web};
@@ -33,12 +33,12 @@ impl ResponseError for Problem {
 }
 
 /// Runs what may wait for the disk or for storage on a thread that may wait.
-pub(super) async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T> + Send + 'static,
+pub(super) async fn blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    call: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {
     match web::block(call).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Problem::from(Error::new(Code::NotReady, "the service is stopping"))),
+        Ok(result) => result.map_err(E::into),
+        Err(_) => Err(Problem::new(Code::NotReady, "the service is stopping")),
     }
 }
 

@@ -3,8 +3,9 @@
 use super::problem::{blocking, header, responses};
 use super::{Service, body, follow, prefer};
 use crate::error::Code;
-use crate::jobs::{IdempotencyKey, Job, JobKind, JobState, Problem};
+use crate::jobs::{IdempotencyKey, Job, JobKind, JobRequest, JobState, Problem, is_model_name};
 use crate::pipeline::{CurvatureRequest, PruneRequest, ScoreRequest, SelectRequest};
+use crate::storage::{Location, Policy};
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use std::collections::BTreeMap;
@@ -125,10 +126,8 @@ async fn submit(
     let data = service.clone();
     let request = body.request;
     let submitted = blocking(move || {
-        for (_, _, location) in request.locations() {
-            data.allow.check(&location)?;
-        }
-        data.jobs.submit(&request, key.as_ref())
+        check_locations(&request, &data)?;
+        data.jobs.submit(&request, key.as_ref()).map_err(Problem::from)
     })
     .await?;
     let mut job = submitted.job;
@@ -148,6 +147,23 @@ async fn submit(
         .insert_header((LOCATION, format!("/v1/jobs/{}", job.id)))
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(job))
+}
+
+/// Whether the request names models that there are and locations that it may touch.
+fn check_locations(request: &JobRequest, service: &Service) -> Result<(), Problem> {
+    for (field, _, location) in request.locations() {
+        let parsed = location.parse::<Location>();
+        let parsed =
+            parsed.map_err(|error| Problem::new(Code::InvalidRequest, error.message).with_field(field))?;
+        service.allow.check(&parsed).map_err(|error| Problem::from(error).with_field(field))?;
+    }
+    match request.model() {
+        Some(model) if is_model_name(model) && !service.models.iter().any(|known| known.name == model) => {
+            let detail = format!("there is no model {model:?}; known are {}", service.model_names());
+            Err(Problem::new(Code::ModelUnavailable, detail).with_field("model"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn idempotency_key(http: &HttpRequest, body: String) -> Result<Option<IdempotencyKey>, Problem> {

@@ -3,7 +3,7 @@
 use super::error::{Action, from_io, from_store};
 use super::local as files;
 use super::location::Target;
-use super::remote::Remote;
+use super::remote::{Remote, quoted};
 use super::{Location, ObjectInfo};
 use crate::error::{Code, Error, Result};
 use futures::TryStreamExt;
@@ -143,7 +143,14 @@ fn list_prefix(
     let found = objects.into_iter().map(|meta| {
         let key = meta.location.as_ref();
         let below = key.strip_prefix(path.as_ref()).unwrap_or(key).trim_start_matches('/').to_string();
-        (below, ObjectInfo { location: Location::in_store(store, key), size: meta.size, etag: meta.e_tag })
+        (
+            below,
+            ObjectInfo {
+                location: Location::in_store(store, key),
+                size: meta.size,
+                etag: quoted(meta.e_tag),
+            },
+        )
     });
     Ok(found.collect())
 }

@@ -38,21 +38,38 @@ pub struct ObjectInfo {
     pub etag: Option<String>,
 }
 
+/// Which locations may be touched. Jobs of a service read locations that come from anyone, in requests and in files.
+pub trait Policy: Send + Sync {
+    /// An error with code `forbidden` where the location, or a pattern, may not be touched.
+    fn check(&self, location: &Location) -> Result<()>;
+}
+
 /// Access to all stores; clones share clients and connections.
 #[derive(Clone)]
 pub struct Storage {
     remote: Arc<Remote>,
+    policy: Option<Arc<dyn Policy>>,
 }
 
 impl Storage {
     /// Stores configured by the environment variables of their own tools: `AWS_*` (with `AWS_ENDPOINT_URL` and
     /// `AWS_ENDPOINT_URL_S3` for other S3 servers), `GOOGLE_*`, `AZURE_*`. Nothing is contacted yet.
     pub fn from_env() -> Result<Storage> {
-        Ok(Storage { remote: Arc::new(Remote::new()?) })
+        Ok(Storage { remote: Arc::new(Remote::new()?), policy: None })
+    }
+
+    /// The same storage, of which nothing can be touched that `policy` refuses.
+    pub fn restricted(self, policy: Arc<dyn Policy>) -> Storage {
+        Storage { policy: Some(policy), ..self }
+    }
+
+    fn check(&self, location: &Location) -> Result<()> {
+        self.policy.as_ref().map_or(Ok(()), |policy| policy.check(location))
     }
 
     /// What is at `location` now.
     pub fn stat(&self, location: &Location) -> Result<ObjectInfo> {
+        self.check(location)?;
         match location.target() {
             Target::Local(path) => local::stat(location, path),
             Target::Remote { .. } => self.remote.stat(location),
@@ -74,10 +91,14 @@ impl Storage {
     /// or a glob with `*`, `?`, `[..]` (each within one name) and `**` (any directories).
     pub fn list(&self, pattern: &str) -> Result<Vec<ObjectInfo>> {
         let location: Location = pattern.parse()?;
-        match location.target() {
+        self.check(&location)?;
+        let found = match location.target() {
             Target::Local(path) => list::local(&location, path),
             Target::Remote { .. } => list::remote(&self.remote, &location),
-        }
+        }?;
+        // links may lead out of what is allowed
+        found.iter().try_for_each(|info| self.check(&info.location))?;
+        Ok(found)
     }
 
     /// Reads an object from its first byte.
@@ -87,11 +108,13 @@ impl Storage {
 
     /// Reads an object from byte `offset` on.
     pub fn open_at(&self, info: &ObjectInfo, offset: u64) -> Result<ObjectReader> {
+        self.check(&info.location)?;
         ObjectReader::open(&self.remote, info, offset)
     }
 
     /// The bytes of `range`, which must lie inside the object.
     pub fn read_range(&self, info: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
+        self.check(&info.location)?;
         if range.start > range.end || range.end > info.size {
             return Err(Error::internal(format!(
                 "bytes {}..{} asked of {}, which has {}",
@@ -119,11 +142,13 @@ impl Storage {
     /// Begins to write an object; parent directories are made. Nothing is visible at `location` before
     /// [`ObjectWriter::commit`].
     pub fn create(&self, location: &Location) -> Result<ObjectWriter> {
+        self.check(location)?;
         ObjectWriter::create(&self.remote, location)
     }
 
     /// Removes an object; it is no error if there is none.
     pub fn delete(&self, location: &Location) -> Result<()> {
+        self.check(location)?;
         match location.target() {
             Target::Local(path) => local::delete(location, path),
             Target::Remote { .. } => self.remote.delete(location),

@@ -74,16 +74,11 @@ impl Remote {
         Ok(client)
     }
 
-    #[cfg(test)]
-    pub(super) fn insert(&self, store: &str, client: Arc<dyn ObjectStore>) {
-        self.clients.lock().unwrap().insert(store.to_string(), client);
-    }
-
     pub(super) fn stat(&self, location: &Location) -> Result<ObjectInfo> {
         let (store, path) = self.object(location)?;
         let meta =
             self.block_on(store.head(&path)).map_err(|error| from_store(Action::Read, location, error))?;
-        Ok(ObjectInfo { location: location.clone(), size: meta.size, etag: meta.e_tag })
+        Ok(ObjectInfo { location: location.clone(), size: meta.size, etag: quoted(meta.e_tag) })
     }
 
     pub(super) fn delete(&self, location: &Location) -> Result<()> {
@@ -109,6 +104,11 @@ impl Drop for Remote {
     }
 }
 
+/// An ETag in its quotes, as `If-Match` wants it; some stores leave them out when they list (Azure does).
+pub(super) fn quoted(etag: Option<String>) -> Option<String> {
+    etag.map(|etag| if etag.ends_with('"') { etag } else { format!("\"{etag}\"") })
+}
+
 /// One ranged GET of exactly the version that `info` names.
 pub(super) async fn fetch((store, path): Object, info: ObjectInfo, range: Range<u64>) -> Result<Bytes> {
     if range.is_empty() {
@@ -121,7 +121,7 @@ pub(super) async fn fetch((store, path): Object, info: ObjectInfo, range: Range<
     let options = GetOptions::new().with_range(Some(range)).with_if_match(pin);
     let read = async {
         let result = store.get_opts(&path, options).await?;
-        let same = result.meta.size == info.size && (!weak || result.meta.e_tag == info.etag);
+        let same = result.meta.size == info.size && (!weak || quoted(result.meta.e_tag.clone()) == info.etag);
         Ok((same, result.bytes().await?))
     };
     match read.await {
@@ -162,6 +162,18 @@ fn build(store: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
             let builder = HttpBuilder::new().with_url(store).with_config(timeout, REQUEST_TIMEOUT);
             // An http:// location is itself the permission to use plain HTTP.
             Ok(Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etags_are_the_same_quoted_or_not() {
+        for (given, expected) in [("\"a1\"", "\"a1\""), ("0x8D", "\"0x8D\""), ("W/\"a1\"", "W/\"a1\"")] {
+            assert_eq!(quoted(Some(given.to_string())).as_deref(), Some(expected));
         }
     }
 }

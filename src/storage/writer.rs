@@ -2,7 +2,7 @@
 
 use super::error::{Action, from_io, from_store, wrap_io};
 use super::location::Target;
-use super::remote::{Object, Remote};
+use super::remote::{Object, Remote, quoted};
 use super::{Location, local};
 use crate::error::{Error, Result};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
@@ -201,7 +201,7 @@ impl Upload {
         if self.multipart.is_none() {
             let (store, path) = &self.object;
             let put = remote.block_on(store.put(path, PutPayload::from(last)));
-            return put.map(|put| put.e_tag).map_err(failed);
+            return put.map(|put| quoted(put.e_tag)).map_err(failed);
         }
         if !last.is_empty() {
             self.send(location, last)?;
@@ -211,7 +211,7 @@ impl Upload {
                 self.join_part().await?;
             }
             match &mut self.multipart {
-                Some(multipart) => multipart.complete().await.map(|put| put.e_tag),
+                Some(multipart) => multipart.complete().await.map(|put| quoted(put.e_tag)),
                 None => Ok(None),
             }
         });

@@ -119,7 +119,7 @@ fn sinusoids(rows: usize, d: usize) -> Vec<f32> {
     let amplitude = EMBEDDING_DEVIATION * std::f64::consts::SQRT_2;
     let value = |row: usize, i: usize| {
         let angle = row as f64 * 10_000f64.powf(-((i / 2 * 2) as f64) / d as f64);
-        (amplitude * if i % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+        (amplitude * if i.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
     };
     (0..rows).flat_map(|row| (0..d).map(move |i| (row, i))).map(|(row, i)| value(row, i)).collect()
 }

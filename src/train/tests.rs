@@ -101,7 +101,7 @@ fn a_written_model_scores_in_the_engine_and_trains_on() {
     model.notes.insert("description".into(), "a test".into());
     for precision in [Precision::F32, Precision::F16] {
         let file = model.to_safetensors(precision).unwrap();
-        let weights = || crate::model::Weights::embedded("test", file.clone().leak()).unwrap();
+        let weights = || crate::model::Weights::held("test", file.clone()).unwrap();
         assert_eq!(weights().text("description"), Some("a test"));
         let read = TrainedModel::from_weights(weights()).unwrap();
         assert_eq!(read.config, model.config);

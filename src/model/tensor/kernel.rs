@@ -62,7 +62,6 @@ impl<'a> Matrix<'a> {
 
 /// `out = keep * out + scale * a b`, with `out` row-major `[m, n]`, `a` `[m, k]` and `b` `[k, n]`.
 /// A `keep` of 0 overwrites whatever `out` held.
-#[expect(clippy::too_many_arguments, reason = "the shape, the target and the factors of a matrix product")]
 pub fn product(
     (m, n, k): (usize, usize, usize),
     out: &mut [f32],
@@ -148,7 +147,7 @@ pub fn exp(x: f32) -> f32 {
     let x = if x < -87.0 { -87.0 } else { x };
     let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_375, x));
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
     let mut p = 1.987_569_1e-4_f32;
     for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = p.mul_add(r, coefficient);

@@ -1,11 +1,15 @@
 //! The command line as a user meets it: the real program, its exit status, and what it says where.
 
+mod bad_input;
+mod jobs;
+mod signals;
+
 use assert_cmd::Command;
 use bioprune::error::Code;
 use std::process::Output;
 
 /// The program, without what the environment of whoever runs the tests would change.
-pub fn bioprune(arguments: &[&str]) -> Command {
+fn bioprune(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bioprune"));
     let inherited = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BIOPRUNE_"));
     for (name, _) in inherited {
@@ -15,15 +19,15 @@ pub fn bioprune(arguments: &[&str]) -> Command {
     command
 }
 
-pub fn run(arguments: &[&str]) -> Output {
+fn run(arguments: &[&str]) -> Output {
     bioprune(arguments).output().unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-pub fn stdout(output: &Output) -> String {
+fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 

@@ -1,0 +1,71 @@
+//! The training job: records in, a model and its losses out.
+
+use super::reading::Reading;
+use super::{Context, TrainSummary, session};
+use crate::error::Result;
+use crate::model;
+use crate::sequence::Dataset;
+use crate::storage::{Location, io_error};
+use crate::tokenizer;
+use crate::train::{self, Corpus, Observer, Precision, TrainRequest, TrainedModel};
+use std::io::Write;
+
+/// Trains a masked language model and writes it; `follow` is told how the training goes.
+///
+/// The model is written at each checkpoint as well: a training that is stopped leaves the last one.
+pub fn train(
+    request: &TrainRequest,
+    context: &Context,
+    follow: &mut dyn FnMut(&train::Progress),
+) -> Result<TrainSummary> {
+    let output: Location = request.output.parse()?;
+    let threads = session::threads(request.threads);
+    let start = match &request.init {
+        Some(model) => Some(TrainedModel::from_weights(model::open(model, &context.storage)?.0)?),
+        None => None,
+    };
+    let tokenizer = tokenizer::rna_fm();
+    let max_tokens = match &start {
+        Some(model) => model.config.max_positions,
+        None => request.max_tokens as usize,
+    };
+    let dataset = Dataset::open(&context.storage, &request.inputs, &request.input)?;
+    let mut reading = Reading::new(&dataset, dataset.records(None), (&tokenizer, max_tokens), &request.input);
+    let mut records = Vec::new();
+    while let Some(record) = reading.next(|_| true)? {
+        context.cancel.check()?;
+        records.push(Ok((record.header, record.hash, record.tokens)));
+    }
+    let corpus = Corpus::read(records.into_iter(), &request.split, request.seed)?;
+    let mut observer = Following { context, output: &output, follow };
+    let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
+    save(&trained, &output, context)?;
+    Ok(TrainSummary { model: output.to_string(), report })
+}
+
+struct Following<'a> {
+    context: &'a Context,
+    output: &'a Location,
+    follow: &'a mut dyn FnMut(&train::Progress),
+}
+
+impl Observer for Following<'_> {
+    fn check(&self) -> Result<()> {
+        self.context.cancel.check()
+    }
+
+    fn progress(&mut self, progress: &train::Progress) {
+        (self.follow)(progress);
+    }
+
+    fn checkpoint(&mut self, model: &TrainedModel) -> Result<()> {
+        save(model, self.output, self.context)
+    }
+}
+
+fn save(model: &TrainedModel, output: &Location, context: &Context) -> Result<()> {
+    let mut writer = context.storage.create(output)?;
+    writer.write_all(&model.to_safetensors(Precision::F16)?).map_err(|error| io_error(output, error))?;
+    writer.commit()?;
+    Ok(())
+}

