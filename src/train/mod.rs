@@ -52,13 +52,6 @@ pub enum Length {
     Epochs(u64),
 }
 
-/// The first steps train on large groups alone: what their many members share is a strong signal to begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Focus {
-    pub steps: u64,
-    pub min_members: u32,
-}
-
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOptions {
@@ -76,7 +69,6 @@ pub struct TrainOptions {
     pub clip: f64,
     /// An epoch takes of a group of n members above this many the geometric mean of both
     pub balance: Option<u32>,
-    pub focus: Option<Focus>,
     pub threads: usize,
     /// Steps between reports of progress
     pub report_every: u64,
@@ -123,7 +115,6 @@ pub fn adapt(
         weight_decay: 0.01,
         clip: 1.0,
         balance: None,
-        focus: None,
         threads,
         report_every: 10,
         measure_every: u64::MAX,

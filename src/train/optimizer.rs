@@ -1,16 +1,13 @@
 //! AdamW with warm-up and cosine decay, over all weights as flat vectors.
 
-use serde::{Deserialize, Serialize};
-
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.98;
 const EPSILON: f64 = 1e-8;
 
 /// The moments of one tensor's gradients.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Moments {
-    pub mean: Vec<f32>,
-    pub square: Vec<f32>,
+pub(super) struct Moments {
+    mean: Vec<f32>,
+    square: Vec<f32>,
 }
 
 impl Moments {
@@ -35,7 +32,7 @@ impl Moments {
 }
 
 /// Learning rate at a step counted from 1: linear to `peak` over `warmup` steps, then a cosine down to a hundredth.
-pub fn learning_rate(step: u64, steps: u64, warmup: u64, peak: f64) -> f64 {
+pub(super) fn learning_rate(step: u64, steps: u64, warmup: u64, peak: f64) -> f64 {
     const FLOOR: f64 = 0.01;
     if step <= warmup {
         return peak * step as f64 / warmup as f64;
@@ -46,7 +43,7 @@ pub fn learning_rate(step: u64, steps: u64, warmup: u64, peak: f64) -> f64 {
 }
 
 /// Scales all gradients down to a global norm of `limit` where they exceed it; returns the norm before.
-pub fn clip(gradients: &mut [Vec<f32>], limit: f64) -> f64 {
+pub(super) fn clip(gradients: &mut [Vec<f32>], limit: f64) -> f64 {
     let square: f64 = gradients.iter().flatten().map(|&g| f64::from(g) * f64::from(g)).sum();
     let norm = square.sqrt();
     if norm > limit {
@@ -54,4 +51,41 @@ pub fn clip(gradients: &mut [Vec<f32>], limit: f64) -> f64 {
         gradients.iter_mut().flatten().for_each(|g| *g *= factor);
     }
     norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_to_its_peak_and_falls_to_a_hundredth() {
+        let rate = |step| learning_rate(step, 1000, 100, 2.0);
+        assert!((rate(50) - 1.0).abs() < 1e-12 && (rate(100) - 2.0).abs() < 1e-12);
+        assert!((101..1000).all(|step| rate(step + 1) < rate(step)));
+        assert!((rate(1000) - 0.02).abs() < 1e-12);
+        assert!(learning_rate(1, 1, 0, 2.0).is_finite());
+    }
+
+    #[test]
+    fn clipping_keeps_the_direction() {
+        let mut gradients = vec![vec![3.0, 0.0], vec![4.0]];
+        assert_eq!(clip(&mut gradients, 10.0), 5.0);
+        assert_eq!(gradients, [vec![3.0, 0.0], vec![4.0]]);
+        assert_eq!(clip(&mut gradients, 1.0), 5.0);
+        assert!((gradients[0][0] - 0.6).abs() < 1e-6 && (gradients[1][0] - 0.8).abs() < 1e-6);
+    }
+
+    #[test]
+    fn updates_reach_the_minimum_of_a_parabola_and_decay_pulls_to_zero() {
+        let minimise = |decay| {
+            let (mut moments, mut weights) = (Moments::zeros(1), vec![0.0f32]);
+            for step in 1..=3000 {
+                let gradient = [weights[0] - 1.0];
+                moments.update(&mut weights, &gradient, learning_rate(step, 3000, 10, 1e-2), decay, step);
+            }
+            weights[0]
+        };
+        assert!((minimise(0.0) - 1.0).abs() < 1e-3);
+        assert!(minimise(10.0) < 0.9 * minimise(0.0));
+    }
 }

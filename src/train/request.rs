@@ -1,8 +1,8 @@
 //! The whole job: what can be asked for, and a corpus into a model with its losses.
 
 use super::{
-    Baselines, Corpus, EncodedRecord, Focus, HeldOut, HeldOutLoss, Length, Observer, Progress, SplitOptions,
-    TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate,
+    Baselines, Corpus, EncodedRecord, HeldOut, HeldOutLoss, Length, Observer, Precision, Progress,
+    SplitOptions, TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate,
 };
 use crate::error::{Error, Result};
 use crate::model::rna_fm::Config;
@@ -78,14 +78,6 @@ pub struct TrainRequest {
     #[arg(long, value_name = "MEMBERS", value_parser = clap::value_parser!(u32).range(1..))]
     pub balance: Option<u32>,
 
-    /// Begin with this many steps on groups of at least --focus-members records alone
-    #[arg(long, value_name = "STEPS", requires = "focus_members")]
-    pub focus_steps: Option<u64>,
-
-    /// Size of the groups that --focus-steps begins with
-    #[arg(long, value_name = "MEMBERS", requires = "focus_steps")]
-    pub focus_members: Option<u32>,
-
     /// Seed of the first weights, the masks, the order and the split
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -93,6 +85,10 @@ pub struct TrainRequest {
     /// Threads; 0 takes as many as the machine grants
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+
+    /// Store the weights in half precision
+    #[arg(long)]
+    pub f16: bool,
 
     /// What the model is, stored in the file
     #[arg(long)]
@@ -129,12 +125,16 @@ impl TrainRequest {
         })
     }
 
+    /// How the model is to be stored.
+    pub fn precision(&self) -> Precision {
+        if self.f16 { Precision::F16 } else { Precision::F32 }
+    }
+
     fn options(&self, threads: usize) -> Result<TrainOptions> {
         let positive = |name: &str, value: f64| match value.is_finite() && value > 0.0 {
             true => Ok(value),
             false => Err(Error::usage(format!("--{name} {value}: allowed is a positive number"))),
         };
-        let focus = self.focus_steps.zip(self.focus_members);
         Ok(TrainOptions {
             seed: self.seed,
             length: self.epochs.map_or(Length::Steps(self.steps), Length::Epochs),
@@ -145,7 +145,6 @@ impl TrainRequest {
             weight_decay: self.weight_decay,
             clip: 1.0,
             balance: self.balance,
-            focus: focus.map(|(steps, min_members)| Focus { steps, min_members }),
             threads,
             report_every: 50,
             measure_every: 500,
@@ -219,5 +218,52 @@ impl Observer for Followed<'_> {
 
     fn checkpoint(&mut self, model: &TrainedModel) -> Result<()> {
         self.observer.checkpoint(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::rna_fm;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        request: TrainRequest,
+    }
+
+    fn request(flags: &str) -> TrainRequest {
+        let arguments = ["train", "in.fa", "-o", "model.safetensors"];
+        Flags::parse_from(arguments.into_iter().chain(flags.split_whitespace())).request
+    }
+
+    #[test]
+    fn a_corpus_becomes_a_model_with_its_losses() {
+        let flags = "--layers 1 --hidden-size 8 --heads 2 --ffn-size 8 --max-tokens 32 --steps 2 --step-tokens 256 \
+                     --group-separator | --holdout 0.3 --holdout-records 0.2 --licence CC0 --f16";
+        let request = request(flags);
+        let records = (0..100u64).map(|i| {
+            let tokens = rna_fm().encode(b"ACGGUAUCGGAUCAGC", 32).unwrap().ids;
+            Ok((format!("{}|{i}", i % 20).into_bytes(), i, tokens))
+        });
+        let corpus = Corpus::read(records, &request.split, request.seed).unwrap();
+        let (model, report) = train(&request, &rna_fm(), &corpus, None, 1, &mut ()).unwrap();
+        assert_eq!((model.config, request.precision()), (request.config().unwrap(), Precision::F16));
+        assert_eq!(model.notes["licence"], "CC0");
+        assert_eq!((report.steps, report.records), (2, corpus.training.len() as u64));
+        let (new, seen) = (report.new_groups.unwrap(), report.seen_groups.unwrap());
+        assert_eq!(report.records + new.records + seen.records, 100);
+        assert!(new.model.by_residue.is_finite() && seen.baselines.unigram.by_group.is_finite());
+    }
+
+    #[test]
+    fn impossible_options_are_usage_errors() {
+        use crate::error::Code;
+        assert_eq!(request("--hidden-size 10 --heads 4").config().unwrap_err().code, Code::Usage);
+        for rate in ["0", "-1", "nan", "inf"] {
+            let request = request(&format!("--learning-rate={rate}"));
+            assert_eq!(request.options(1).unwrap_err().code, Code::Usage, "{rate}");
+        }
     }
 }

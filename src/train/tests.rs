@@ -26,7 +26,6 @@ fn options(steps: u64) -> TrainOptions {
         weight_decay: 0.01,
         clip: 1.0,
         balance: None,
-        focus: None,
         threads: 1,
         report_every: 10,
         measure_every: 10,

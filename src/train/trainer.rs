@@ -53,15 +53,8 @@ impl<'a> Trainer<'a> {
         let (mut step, mut epoch, mut tokens) = (0u64, 0u64, 0u64);
         let (mut loss, mut predicted) = (0.0, 0);
         while step < steps {
-            let focus = options.focus.filter(|focus| step < focus.steps);
-            let until = focus.map_or(steps, |focus| focus.steps.min(steps));
-            let min_members = focus.map_or(0, |focus| focus.min_members);
-            let plan = batches::epoch(self.records, options, epoch, min_members);
-            if plan.is_empty() {
-                return Err(Error::usage(format!("no group has {min_members} members to begin with")));
-            }
-            for micro_batches in plan {
-                if step == until {
+            for micro_batches in batches::epoch(self.records, options, epoch) {
+                if step == steps {
                     break;
                 }
                 observer.check()?;
@@ -102,7 +95,7 @@ impl<'a> Trainer<'a> {
         match self.options.length {
             Length::Steps(steps) => steps,
             Length::Epochs(epochs) => {
-                let steps = |epoch| batches::epoch(self.records, &self.options, epoch, 0).len() as u64;
+                let steps = |epoch| batches::epoch(self.records, &self.options, epoch).len() as u64;
                 (0..epochs).map(steps).sum()
             }
         }
