@@ -37,14 +37,15 @@ pub fn train(
         records.push(Ok((record.header, record.hash, record.tokens)));
     }
     let corpus = Corpus::read(records.into_iter(), &request.split, request.seed)?;
-    let mut observer = Following { context, output: &output, follow };
+    let mut observer = Following { context, precision: request.precision(), output: &output, follow };
     let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
-    save(&trained, &output, context)?;
+    save(&trained, request.precision(), &output, context)?;
     Ok(TrainSummary { model: output.to_string(), report })
 }
 
 struct Following<'a> {
     context: &'a Context,
+    precision: Precision,
     output: &'a Location,
     follow: &'a mut dyn FnMut(&train::Progress),
 }
@@ -59,13 +60,13 @@ impl Observer for Following<'_> {
     }
 
     fn checkpoint(&mut self, model: &TrainedModel) -> Result<()> {
-        save(model, self.output, self.context)
+        save(model, self.precision, self.output, self.context)
     }
 }
 
-fn save(model: &TrainedModel, output: &Location, context: &Context) -> Result<()> {
+fn save(model: &TrainedModel, precision: Precision, output: &Location, context: &Context) -> Result<()> {
     let mut writer = context.storage.create(output)?;
-    writer.write_all(&model.to_safetensors(Precision::F16)?).map_err(|error| io_error(output, error))?;
+    writer.write_all(&model.to_safetensors(precision)?).map_err(|error| io_error(output, error))?;
     writer.commit()?;
     Ok(())
 }
