@@ -166,7 +166,9 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let lines = help.lines().filter_map(|line| line.trim().strip_prefix("bioprune "));
             for line in lines {
-                let words = line.split(['|', '>']).next().unwrap_or_default().replace('\'', "");
+                // what follows a pipe or a redirection is the shell's
+                let command = line.split(" | ").next().and_then(|line| line.split(" > ").next());
+                let words = command.unwrap_or_default().replace('\'', "");
                 let arguments = std::iter::once("bioprune").chain(words.split_whitespace());
                 parse(arguments.map(OsString::from)).unwrap_or_else(|error| panic!("{line}: {error}"));
                 parsed += 1;
