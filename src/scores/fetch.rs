@@ -32,6 +32,7 @@ impl RandomRead for File {
     }
 }
 
+#[cfg(test)]
 impl RandomRead for Bytes {
     fn size(&self) -> Result<u64> {
         Ok(self.len() as u64)

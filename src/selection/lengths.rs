@@ -1,6 +1,5 @@
 //! Lengths in bins that grow with the length: what reports plot, and the strata of length-matched draws.
 
-use serde::Serialize;
 
 /// Bins for each doubling of the length, so that a bin is at most 1/16 wide; shorter lengths have a bin each.
 const PER_OCTAVE: u32 = 16;
@@ -29,7 +28,7 @@ pub(super) fn bin_lengths(bin: u32) -> (u32, u32) {
 }
 
 /// A length distribution: exact below 16 residues, to one part in 16 above.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LengthHistogram {
     counts: Vec<u64>,
 }

@@ -1,7 +1,6 @@
 //! The pool that is selected from: scored records in input order.
 
 use crate::error::{Error, Result};
-use serde::Serialize;
 use std::ops::AddAssign;
 
 /// One scored record, as a selection sees it.
@@ -32,7 +31,7 @@ impl Candidates for Vec<Candidate> {
 }
 
 /// A number of records, and the residues they have together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
     pub records: u64,
     pub residues: u64,

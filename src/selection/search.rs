@@ -203,8 +203,8 @@ impl<'a, K: Fn(u64, &Candidate) -> (u32, Key)> Search<'a, K> {
 
     /// The single-key cell at each (class, rank), counted from 0. `cells` holds what is known of them so far.
     pub fn keys_at(&self, cells: &Cells, targets: &[(u32, u64)]) -> Result<Vec<Cell>> {
-        let mut found = targets.iter().map(|(class, rank)| cells.at(*class, *rank).copied());
-        let mut found = found.by_ref().collect::<Result<Vec<Cell>>>()?;
+        let known = targets.iter().map(|(class, rank)| cells.at(*class, *rank).copied());
+        let mut found = known.collect::<Result<Vec<Cell>>>()?;
         loop {
             let open = targets.iter().zip(&found).filter(|(_, cell)| cell.first < cell.last);
             let mut windows: Vec<Window> = open.map(|((class, _), cell)| (*class, *cell)).collect();

@@ -8,7 +8,6 @@ use super::pool::{Amount, Candidate, Candidates};
 use super::rule::{By, Rule};
 use super::search::{Limits, Search, pool_changed};
 use crate::error::{Error, Result};
-use serde::Serialize;
 use std::fmt;
 
 /// What is kept of a pool, as exact keys and totals; the records themselves are streamed.
@@ -30,8 +29,7 @@ pub struct Selection {
     ends: Vec<Key>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
     /// The strategy does not stratify
     None,
@@ -41,7 +39,7 @@ pub enum Axis {
 }
 
 /// A stratum and its share.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stratum {
     /// Lower edge
     pub from: f64,
@@ -52,8 +50,7 @@ pub struct Stratum {
 }
 
 /// Why a record was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Among the highest influence of its stratum
     Highest,
