@@ -1,5 +1,6 @@
 //! Systematic masks: seven folds that together mask every definite residue once.
 
+use super::SplitMix;
 use crate::tokenizer::Tokenizer;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -13,9 +14,9 @@ pub(super) fn deal(ids: &[u32], tokenizer: &Tokenizer, seed: u64) -> [Vec<u32>; 
     let mut positions: Vec<u32> =
         (0..ids.len() as u32).filter(|at| tokenizer.is_definite(ids[*at as usize])).collect();
     let bytes: Vec<u8> = ids.iter().map(|id| *id as u8).collect();
-    let mut random = SplitMix(xxh3_64_with_seed(&bytes, seed));
+    let mut random = SplitMix::new(xxh3_64_with_seed(&bytes, seed));
     for last in (1..positions.len()).rev() {
-        positions.swap(last, random.below(last as u64 + 1) as usize);
+        positions.swap(last, random.below(last + 1));
     }
     let mut folds: [Vec<u32>; FOLDS as usize] = Default::default();
     for (rank, position) in positions.into_iter().enumerate() {
@@ -23,24 +24,6 @@ pub(super) fn deal(ids: &[u32], tokenizer: &Tokenizer, seed: u64) -> [Vec<u32>; 
     }
     folds.iter_mut().for_each(|fold| fold.sort_unstable());
     folds
-}
-
-/// The splitmix64 generator (Steele, Lea and Flood 2014).
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `bound`, by the high half of a product: off by less than bound / 2^64 from uniform.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((self.next() as u128 * bound as u128) >> 64) as u64
-    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn sink(style: ProgressStyle, bars: &MultiProgress) -> Arc<dyn Progre
     }
 }
 
-fn name(stage: Stage) -> &'static str {
+pub(super) fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Scan => "scan",
         Stage::Adapt => "adapt",

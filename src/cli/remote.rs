@@ -1,13 +1,14 @@
 //! `--server` and `jobs`: the same requests, computed by a service.
 
 use super::console::Console;
+use super::progress::name;
 use super::summary::Summary;
 use super::{signals, table};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::jobs::{Job, JobId, JobRequest, JobResult, JobState};
 use crate::pipeline::CancelToken;
-use crate::report::quantity::grouped;
+use crate::report::quantity::counted;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -121,7 +122,7 @@ fn show(job: &Job) -> String {
     rows.extend(job.started.iter().map(|started| ("started", started.clone())));
     rows.extend(job.finished.iter().map(|finished| ("finished", finished.clone())));
     if let Some(progress) = &job.progress {
-        rows.push(("progress", format!("{:?}, {} records", progress.stage, grouped(progress.records))));
+        rows.push(("progress", format!("{}, {}", name(progress.stage), counted(progress.records, "record"))));
     }
     rows.extend(job.error.iter().map(|problem| ("error", problem.detail.clone())));
     table::fields(&rows)

@@ -1,6 +1,5 @@
 //! Lengths in bins that grow with the length: what reports plot, and the strata of length-matched draws.
 
-
 /// Bins for each doubling of the length, so that a bin is at most 1/16 wide; shorter lengths have a bin each.
 const PER_OCTAVE: u32 = 16;
 const OCTAVE_BITS: u32 = PER_OCTAVE.trailing_zeros();

@@ -1,5 +1,6 @@
 //! Random numbers that are a pure function of what they are for: seed, epoch, record.
 
+use crate::batching::SplitMix;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A 64-bit draw for these bytes.
@@ -18,29 +19,21 @@ pub(super) fn unit(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A stream of draws (SplitMix64; Steele, Lea and Flood 2014).
-pub(super) struct Stream(u64);
+/// A stream of draws.
+pub(super) struct Stream(SplitMix);
 
 impl Stream {
     pub fn new(start: u64) -> Self {
-        Stream(start)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Stream(SplitMix::new(start))
     }
 
     pub fn unit(&mut self) -> f64 {
-        unit(self.next())
+        unit(self.0.draw())
     }
 
     /// A number in [0, n), for n > 0.
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        self.0.below(n)
     }
 
     /// A standard normal number (Box-Muller).

@@ -17,9 +17,15 @@ pub fn records(file: &Path) -> Vec<Vec<u8>> {
     starts.windows(2).map(|range| text[range[0]..range[1]].to_vec()).collect()
 }
 
-/// Writes the first `count` records of the example below `folder`.
-pub fn first(count: usize, folder: &Path) -> PathBuf {
-    let path = folder.join(format!("first-{count}.fa"));
-    fs::write(&path, records(&self::path())[..count].concat()).unwrap();
+/// The first `count` records of the example that are short: little work, in many families.
+pub fn short(count: usize) -> Vec<Vec<u8>> {
+    let records = records(&path()).into_iter();
+    records.filter(|record| record.len() < 90).step_by(3).take(count).collect()
+}
+
+/// Writes these records into a file below `folder`.
+pub fn write_short(count: usize, folder: &Path) -> PathBuf {
+    let path = folder.join(format!("short-{count}.fa"));
+    fs::write(&path, short(count).concat()).unwrap();
     path
 }

@@ -3,7 +3,8 @@
 //! The backward pass computes the attention weights anew instead of keeping them: they grow with the square of the
 //! length, the rest of the graph does not.
 
-use super::kernel::{self, Matrix, dot, product, softmax};
+use super::kernel::{self, Matrix, dot, product};
+use crate::model::kernels::softmax;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Cross entropy of each position, in nats, with its backward pass.
 
 use super::kernel;
+use crate::model::kernels::softmax;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 
 /// `logits` `[n, vocabulary]` and a target for each row, to `[n]`.
@@ -32,7 +33,7 @@ impl CustomOp1 for CrossEntropy {
         let mut row = vec![0.0; vocabulary];
         let losses = logits.chunks_exact(vocabulary).zip(&self.targets).map(|(logits, &target)| {
             row.copy_from_slice(logits);
-            kernel::softmax(&mut row) - logits[target as usize]
+            softmax(&mut row) - logits[target as usize]
         });
         Ok((CpuStorage::F32(losses.collect()), Shape::from(n)))
     }
@@ -42,7 +43,7 @@ impl CustomOp1 for CrossEntropy {
         let slopes = kernel::with_values([logits, grad], |[logits, grad]| {
             let mut slopes = logits.to_vec();
             for ((row, &target), grad) in slopes.chunks_exact_mut(vocabulary).zip(&self.targets).zip(grad) {
-                kernel::softmax(row);
+                softmax(row);
                 row[target as usize] -= 1.0;
                 row.iter_mut().for_each(|slope| *slope *= grad);
             }

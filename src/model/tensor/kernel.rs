@@ -1,4 +1,4 @@
-//! What the CPU forms of the tensor operations share: slices out of tensors, matrix products, and sums, maxima and
+//! What the CPU forms of the tensor operations share: slices out of tensors, matrix products, and sums and
 //! exponentials written so that the compiler turns them into vector instructions.
 //!
 //! Everything here runs on the calling thread, and adds up in an order that depends on the shapes alone.
@@ -126,19 +126,6 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-pub fn max(values: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane = larger(*lane, *value);
-        }
-    }
-    lanes.into_iter().fold(rest, larger)
-}
-
 /// e^x to within 2e-7 relative, for x below 88; smaller than e^-87 becomes e^-87. Cephes' polynomial.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
@@ -154,20 +141,6 @@ pub fn exp(x: f32) -> f32 {
     }
     let p = (p * r).mul_add(r, r) + 1.0;
     p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
-}
-
-/// Replaces a row by its softmax and returns the logarithm of the sum of exponentials.
-pub fn softmax(row: &mut [f32]) -> f32 {
-    let largest = max(row);
-    for value in row.iter_mut() {
-        *value = exp(*value - largest);
-    }
-    let total = sum(row);
-    let factor = 1.0 / total;
-    for value in row.iter_mut() {
-        *value *= factor;
-    }
-    largest + total.ln()
 }
 
 #[cfg(test)]
@@ -189,7 +162,6 @@ mod tests {
             let row: Vec<f32> = (0..length).map(|i| ((i * 7) % 11) as f32 - 5.0).collect();
             assert_eq!(sum(&row), row.iter().sum::<f32>());
             assert_eq!(dot(&row, &row), row.iter().map(|x| x * x).sum::<f32>());
-            assert_eq!(max(&row), row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
     }
 }

@@ -25,7 +25,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 #[test]
 fn each_fault_of_an_input_is_named_and_leaves_nothing() {
-    let good: Vec<u8> = example::records(&example::path())[..40].concat();
+    let good: Vec<u8> = example::short(40).concat();
     let with = |tail: &[u8]| [&good[..], tail].concat();
     let zipped = gzip(&good);
     let zst = zstd::encode_all(&good[..], 3).unwrap();
@@ -85,7 +85,7 @@ fn a_record_with_an_illegal_character_is_left_out_and_counted_on_request() {
 #[test]
 fn a_model_that_cannot_be_used_has_status_69() {
     let folder = tempfile::tempdir().unwrap();
-    let (input, out) = (example::first(20, folder.path()), folder.path().join("out"));
+    let (input, out) = (example::write_short(20, folder.path()), folder.path().join("out"));
     let noise = folder.path().join("noise.safetensors");
     fs::write(&noise, b"these are not tensors").unwrap();
     for model in ["rna-giga", noise.to_str().unwrap()] {

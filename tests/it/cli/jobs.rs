@@ -19,7 +19,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let input = text(&example::first(RECORDS, folder.path()));
+        let input = text(&example::write_short(RECORDS, folder.path()));
         Bench { folder, input }
     }
 
@@ -84,10 +84,10 @@ fn the_coreset_repeats_records_of_the_input_byte_for_byte_and_in_order() {
     let bench = Bench::new();
     let out = bench.at("out");
     done(&["prune", &bench.input, "--keep", "30", "-o", &out, "--sample", "40", "--mask-passes", "1"]);
-    let pool = example::records(&example::path());
+    let pool = example::short(RECORDS);
     let coreset = example::records(&PathBuf::from(&out).join("coreset.fa.gz"));
     assert_eq!(coreset.len(), 30);
-    let mut rest = pool[..RECORDS].iter();
+    let mut rest = pool.iter();
     assert!(coreset.iter().all(|record| rest.any(|other| other == record)));
 
     let selected = String::from_utf8(bytes(&format!("{out}/selected.tsv"))).unwrap();
