@@ -42,13 +42,13 @@ documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --no-deps
 }
 
-main_job() {
-  local out
+# In a subshell, so that its clean-up belongs to it alone.
+main_job() (
   out=$(mktemp -d)
-  trap 'rm -rf "$out"' RETURN
-  cargo run --locked --release -- prune examples/rna/rfam_cm_samples.fa.gz --keep 10% -o "$out/" --json > "$out/summary.json"
-  python3 .ci/check_coreset.py examples/rna/rfam_cm_samples.fa.gz "$out" 0.1
-}
+  trap 'rm -rf "$out"' EXIT
+  cargo run --locked --release -- prune examples/rna/rfam_cm_samples.fa.gz --keep 10% -o "$out/" --json > "$out/summary.json" &&
+    python3 .ci/check_coreset.py examples/rna/rfam_cm_samples.fa.gz "$out" 0.1
+)
 
 step 'format' cargo fmt --check
 step 'licences' python3 .ci/check_licences.py
