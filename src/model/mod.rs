@@ -4,11 +4,16 @@
 //! the head holds the dense weight by which scores are derived. A new family is one new file that implements
 //! [`Encoder`] and is named in `registry`.
 
+mod files;
 mod head;
 pub mod kernels;
+mod pickle;
 mod registry;
 pub mod rna_fm;
+mod shards;
+mod stored;
 pub mod tensor;
+mod tensor_file;
 mod weights;
 
 pub use head::MlmHead;
