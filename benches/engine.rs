@@ -56,7 +56,7 @@ fn products() {
     for (tokens, d, heads) in [(50, 64, 4), (141, 64, 4), (600, 64, 4), (190, 640, 20)] {
         let qkv: Vec<f32> = (0..tokens * 3 * d).map(|i| (i % 19) as f32 * 0.01).collect();
         let (mut out, mut scratch) = (vec![0.0; tokens * d], AttentionScratch::default());
-        let seconds = time(|| attention(&qkv, d, heads, &mut out, &mut scratch));
+        let seconds = time(|| attention(&qkv, d, heads, 0.0, &mut out, &mut scratch));
         let flops = 4.0 * (tokens * tokens * d) as f64;
         println!("attention of {tokens} tokens, d {d}: {:.1} GFLOP/s", flops / seconds / 1e9);
     }

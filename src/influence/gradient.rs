@@ -47,6 +47,9 @@ struct Plan {
     rows: Range<usize>,
     /// Rows filled so far.
     filled: usize,
+    /// Tokens that the mean loss is over.
+    counted: u64,
+    /// Sum of cross entropies so far.
     loss: f64,
 }
 
@@ -67,7 +70,7 @@ impl<'m> Gradients<'m> {
             .map(|record| {
                 let start = rows;
                 rows += record.scored();
-                Plan { rows: start..rows, filled: start, loss: 0.0 }
+                Plan { rows: start..rows, filled: start, counted: record.counted(), loss: 0.0 }
             })
             .collect();
         let (mut delta, mut hidden) = (vec![0.0; rows * d], vec![0.0; rows * d]);
@@ -77,7 +80,7 @@ impl<'m> Gradients<'m> {
         }
         for (index, plan) in plans.iter().enumerate() {
             let part = plan.rows.start * d..plan.rows.end * d;
-            let loss = plan.loss / plan.rows.len().max(1) as f64;
+            let loss = plan.loss / plan.counted.max(1) as f64;
             each(index, RecordGradient { loss, delta: &delta[part.clone()], hidden: &hidden[part], d });
         }
     }
@@ -93,10 +96,7 @@ impl<'m> Gradients<'m> {
     ) {
         let d = self.model.head.hidden_size;
         self.packed.clear();
-        records
-            .iter()
-            .filter_map(|record| record.views.get(pass))
-            .for_each(|view| self.packed.push(&view.input));
+        records.iter().filter_map(|record| record.views.get(pass)).for_each(|view| self.packed.push(view));
         self.model.encoder.encode(&self.packed, &mut self.workspace);
         self.tokens += self.packed.ids.len() as u64;
         let mut start = 0;
@@ -111,11 +111,16 @@ impl<'m> Gradients<'m> {
             start += view.input.len();
             let targets = view.positions.iter().map(|position| record.targets[*position as usize]);
             let part = first * d..plan.filled * d;
-            let scale = 1.0 / plan.rows.len() as f32;
-            plan.loss +=
-                self.head.delta(&self.model.head, &hidden[part.clone()], targets, scale, &mut delta[part]);
+            let scored = Scored { targets: targets.zip(view.counts()), counted: plan.counted as f32 };
+            plan.loss += self.head.delta(&self.model.head, &hidden[part.clone()], scored, &mut delta[part]);
         }
     }
+}
+
+/// What is predicted in each row, how many tokens the row stands for, and how many there are in the record.
+struct Scored<I> {
+    targets: I,
+    counted: f32,
 }
 
 /// Memory of the head's forward and backward pass over a block of rows.
@@ -129,13 +134,12 @@ struct HeadRows {
 impl HeadRows {
     /// δ of each row, and the sum of the rows' cross entropies in nats.
     ///
-    /// `r = (softmax(z) - onehot(target)) * scale`, `δ = gelu'(u) ∘ LayerNormBackward(Eᵀ r)`.
+    /// `r = (softmax(z) - onehot(target)) * count / counted`, `δ = gelu'(u) ∘ LayerNormBackward(Eᵀ r)`.
     fn delta(
         &mut self,
         head: &MlmHead,
         hidden: &[f32],
-        mut targets: impl Iterator<Item = u32>,
-        scale: f32,
+        mut scored: Scored<impl Iterator<Item = (u32, u32)>>,
         delta: &mut [f32],
     ) -> f64 {
         let (d, vocabulary) = (head.hidden_size, head.vocabulary);
@@ -146,9 +150,10 @@ impl HeadRows {
             self.y.resize(rows * d, 0.0);
             self.z.resize(rows * vocabulary, 0.0);
             head.forward(hidden, &mut self.u, &mut self.y, &mut self.z);
-            for (z, target) in self.z.chunks_exact_mut(vocabulary).zip(&mut targets) {
+            for (z, (target, count)) in self.z.chunks_exact_mut(vocabulary).zip(&mut scored.targets) {
                 let target_logit = z[target as usize];
-                loss += (kernels::softmax(z) - target_logit) as f64;
+                loss += (kernels::softmax(z) - target_logit) as f64 * f64::from(count);
+                let scale = count as f32 / scored.counted;
                 z[target as usize] -= 1.0;
                 z.iter_mut().for_each(|r| *r *= scale);
             }

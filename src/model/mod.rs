@@ -1,15 +1,25 @@
 //! Reference models: a registry of names, one file for each family, and the CPU engine's kernels.
 //!
 //! A model is a tokenizer, an [`Encoder`] and an [`MlmHead`]. The encoder turns packed tokens into hidden states;
-//! the head holds the dense weight by which scores are derived. A new family is one new file that implements
-//! [`Encoder`] and is named in `registry`.
+//! the head holds the dense weight by which scores are derived. A family is one file: it knows its files, gives their
+//! tensors fairseq's names and tells the [`Architecture`]; `family` lists them.
 
+pub mod architecture;
+mod bert;
+pub mod esm2;
+mod esmc;
+pub mod family;
 mod head;
+mod hugging_face;
 pub mod kernels;
 mod registry;
 pub mod rna_fm;
+mod roberta;
 pub mod tensor;
+mod transformer;
 mod weights;
+
+pub use architecture::{Architecture, Dimensions};
 
 pub use head::MlmHead;
 pub use registry::{ModelInfo, ModelStatus, describe, list, load, open, show};

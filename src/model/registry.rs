@@ -1,6 +1,6 @@
 //! The models that have a name, and loading by name or by file.
 
-use super::{Model, Weights, rna_fm};
+use super::{Model, Weights, family};
 use crate::error::{Error, Result};
 use crate::storage::{Location, Storage, io_error};
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ pub fn describe(model: &str, storage: &Storage) -> Result<ModelInfo> {
 /// Loads a model by its registry name, or from a directory or file, local or in object storage.
 pub fn load(model: &str, storage: &Storage) -> Result<Model> {
     let (weights, status) = open(model, storage)?;
-    rna_fm::load(model, status, weights)
+    family::load(model, status, weights)
 }
 
 /// Opens a model's weights, named as for [`load`].
@@ -108,7 +108,7 @@ impl Embedded {
     }
 
     fn load(&self) -> Result<Model> {
-        rna_fm::load(self.name, ModelStatus::Embedded, self.weights()?)
+        family::load(self.name, ModelStatus::Embedded, self.weights()?)
     }
 }
 

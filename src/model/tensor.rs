@@ -16,7 +16,7 @@ mod tests;
 
 pub use cross_entropy::cross_entropy;
 
-use super::rna_fm::Config;
+use super::architecture::{Architecture, Positions};
 use attention::attention;
 use candle_core::{Result, Tensor, bail};
 use embedding::embed;
@@ -26,44 +26,8 @@ use linear::linear;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Row of the position embeddings that a sequence's first token takes; the rows before it are fairseq's padding.
-const FIRST_POSITION: usize = 2;
-/// Number of tokens in RNA-FM's vocabulary.
-pub const VOCABULARY: usize = 25;
 /// Share of tokens that upstream's training masks: `token_dropout` scales embeddings to this share.
 const MASKED_IN_TRAINING: f32 = 0.15 * 0.8;
-
-/// Name and shape of every tensor of a model, in the order of the names; the decoder's weight is
-/// `embed_tokens.weight`.
-pub fn tensor_shapes(config: &Config) -> BTreeMap<String, Vec<usize>> {
-    let (d, ffn) = (config.hidden_size, config.intermediate_size);
-    let mut shapes = BTreeMap::new();
-    let mut insert = |name: String, shape: &[usize]| shapes.insert(name, shape.to_vec());
-    insert("embed_tokens.weight".into(), &[VOCABULARY, d]);
-    insert("embed_positions.weight".into(), &[config.max_positions + FIRST_POSITION, d]);
-    insert("lm_head.bias".into(), &[VOCABULARY]);
-    let mut dense = vec![("lm_head.dense".to_string(), d, d)];
-    let mut norms: Vec<String> =
-        ["emb_layer_norm_before", "emb_layer_norm_after", "lm_head.layer_norm"].map(String::from).into();
-    for layer in 0..config.num_hidden_layers {
-        for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
-            dense.push((format!("layers.{layer}.self_attn.{name}"), d, d));
-        }
-        dense.push((format!("layers.{layer}.fc1"), ffn, d));
-        dense.push((format!("layers.{layer}.fc2"), d, ffn));
-        norms.push(format!("layers.{layer}.self_attn_layer_norm"));
-        norms.push(format!("layers.{layer}.final_layer_norm"));
-    }
-    for (name, out, width) in dense {
-        insert(format!("{name}.weight"), &[out, width]);
-        insert(format!("{name}.bias"), &[out]);
-    }
-    for name in norms {
-        insert(format!("{name}.weight"), &[d]);
-        insert(format!("{name}.bias"), &[d]);
-    }
-    shapes
-}
 
 /// Sequences end to end, with what the embedding needs for each token.
 #[derive(Debug)]
@@ -76,22 +40,32 @@ pub struct PackedBatch {
 
 impl PackedBatch {
     /// Packs sequences of token ids (special tokens included); `mask` is the id of `<mask>`.
-    pub fn new<'a>(config: &Config, mask: u32, sequences: impl Iterator<Item = &'a [u32]>) -> Result<Self> {
+    pub fn new<'a>(
+        architecture: &Architecture,
+        mask: u32,
+        sequences: impl Iterator<Item = &'a [u32]>,
+    ) -> Result<Self> {
+        let max_tokens = architecture.dimensions.max_positions;
+        let first = match architecture.positions {
+            Positions::Learned { first } => first,
+            Positions::Rotary => 0,
+        };
         let (mut tokens, mut positions, mut scales, mut lengths) = (vec![], vec![], vec![], vec![]);
         for sequence in sequences {
             let n = sequence.len();
-            if n == 0 || n > config.max_positions {
-                bail!("a sequence of {n} tokens: allowed are 1 to {}", config.max_positions);
+            if n == 0 || n > max_tokens {
+                bail!("a sequence of {n} tokens: allowed are 1 to {max_tokens}");
             }
             let masked = sequence.iter().filter(|&&token| token == mask).count() as f32 / n as f32;
-            let kept = if config.token_dropout { (1.0 - MASKED_IN_TRAINING) / (1.0 - masked) } else { 1.0 };
+            let kept =
+                if architecture.token_dropout { (1.0 - MASKED_IN_TRAINING) / (1.0 - masked) } else { 1.0 };
             for (i, &token) in sequence.iter().enumerate() {
-                if token as usize >= VOCABULARY {
-                    bail!("token {token}: the vocabulary has {VOCABULARY}");
+                if token as usize >= architecture.vocabulary {
+                    bail!("token {token}: the vocabulary has {}", architecture.vocabulary);
                 }
                 tokens.push(token);
-                positions.push((i + FIRST_POSITION) as u32);
-                scales.push(if token == mask && config.token_dropout { 0.0 } else { kept });
+                positions.push((i + first) as u32);
+                scales.push(if token == mask && architecture.token_dropout { 0.0 } else { kept });
             }
             lengths.push(n);
         }
@@ -106,14 +80,14 @@ impl PackedBatch {
 
 /// The model over a set of tensors, which it shares and does not copy.
 pub struct RnaFm {
-    config: Config,
+    architecture: Architecture,
     tensors: BTreeMap<String, Tensor>,
 }
 
 impl RnaFm {
     /// Errors name the tensor that is missing or of another shape.
-    pub fn new(config: &Config, tensors: BTreeMap<String, Tensor>) -> Result<Self> {
-        for (name, shape) in tensor_shapes(config) {
+    pub fn new(architecture: &Architecture, tensors: BTreeMap<String, Tensor>) -> Result<Self> {
+        for (name, shape) in architecture.tensor_shapes() {
             match tensors.get(&name) {
                 None => bail!("tensor {name} is missing"),
                 Some(tensor) if tensor.dims() != shape => {
@@ -122,11 +96,11 @@ impl RnaFm {
                 Some(_) => {}
             }
         }
-        Ok(RnaFm { config: config.clone(), tensors })
+        Ok(RnaFm { architecture: architecture.clone(), tensors })
     }
 
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
     }
 
     /// Hidden states `[total, d]` that enter the head.
@@ -134,12 +108,13 @@ impl RnaFm {
         let tokens = self.tensor("embed_tokens.weight")?;
         let mut x = embed(batch, tokens, self.tensor("embed_positions.weight")?)?;
         x = self.layer_norm("emb_layer_norm_before", &x)?;
-        for layer in 0..self.config.num_hidden_layers {
+        for layer in 0..self.architecture.dimensions.num_hidden_layers {
             let at = |name: &str| format!("layers.{layer}.{name}");
             let y = self.layer_norm(&at("self_attn_layer_norm"), &x)?;
             let [q, k, v] =
                 ["q_proj", "k_proj", "v_proj"].map(|name| self.linear(&at(&format!("self_attn.{name}")), &y));
-            let y = attention(&q?, &k?, &v?, &batch.lengths, self.config.num_attention_heads)?;
+            let y =
+                attention(&q?, &k?, &v?, &batch.lengths, self.architecture.dimensions.num_attention_heads)?;
             x = (x + self.linear(&at("self_attn.out_proj"), &y)?)?;
             let y = self.layer_norm(&at("final_layer_norm"), &x)?;
             let y = gelu(&self.linear(&at("fc1"), &y)?)?;

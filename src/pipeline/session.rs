@@ -8,12 +8,13 @@ use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
 use crate::batching::Example;
 use crate::error::{Error, Result};
 use crate::influence::{
-    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference, Sample,
-    Scorer, Task, accumulate,
+    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference,
+    Objective, PAPER_TOKENS, Sample, Scorer, Task, accumulate,
 };
-use crate::model::{self, Model, Weights};
+use crate::model::{self, Model, Weights, family};
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
+use crate::tokenizer;
 use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
 use std::thread::available_parallelism;
 
@@ -36,7 +37,10 @@ impl<'a> Session<'a> {
         model: &ModelOptions,
         objective: &ObjectiveOptions,
     ) -> Result<Self> {
-        let loaded = model::load(&model.model, &context.storage)?;
+        let mut loaded = model::load(&model.model, &context.storage)?;
+        if objective.objective == Objective::PaperCode {
+            as_published(&mut loaded)?;
+        }
         let dataset = Dataset::open(&context.storage, inputs, input)?;
         let task =
             Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
@@ -69,7 +73,7 @@ impl<'a> Session<'a> {
             train::adapt(start, &self.model.tokenizer, &records, seed, self.threads, &mut observer)?;
         observer.tracker.finish();
         let weights = Weights::held(name, adapted.to_safetensors(Precision::F32)?)?;
-        self.model = model::rna_fm::load(name, status, weights)?;
+        self.model = family::load(name, status, weights)?;
         Ok(())
     }
 
@@ -165,6 +169,21 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Has a model read records as the published program does, which is defined for RNA-FM alone.
+fn as_published(model: &mut Model) -> Result<()> {
+    let published = tokenizer::rna_fm_as_published();
+    if model.tokenizer.vocabulary != published.vocabulary || (model.info.max_tokens as usize) < PAPER_TOKENS {
+        return Err(Error::usage(format!(
+            "objective paper-code is the published program's, for RNA-FM in its official form with {PAPER_TOKENS} \
+             positions; {} is of family {} with {} tokens and {} positions",
+            model.info.name, model.info.family, model.info.vocabulary, model.info.max_tokens
+        )));
+    }
+    model.tokenizer = published;
+    model.info.max_tokens = PAPER_TOKENS as u32;
+    Ok(())
+}
+
 /// Tells how far a fine-tuning is, and ends it once the job is canceled.
 struct AdaptObserver<'a> {
     tracker: Tracker<'a>,
@@ -232,7 +251,7 @@ impl Worker for ScoreWorker<'_, '_> {
                 id: record.id(),
                 record_hash: record.hash,
                 residues: record.residues,
-                tokens: example.targets.len() as u32,
+                tokens: example.record_tokens() as u32,
                 truncated: record.truncated,
                 loss: score.loss,
                 grad_norm: score.grad_norm,

@@ -26,7 +26,7 @@ pub fn train(
     };
     let tokenizer = tokenizer::rna_fm();
     let max_tokens = match &start {
-        Some(model) => model.config.max_positions,
+        Some(model) => model.architecture.dimensions.max_positions,
         None => request.max_tokens as usize,
     };
     let dataset = Dataset::open(&context.storage, &request.inputs, &request.input)?;

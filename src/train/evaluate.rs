@@ -53,7 +53,7 @@ pub fn evaluate(
     records: &[EncodedRecord],
     threads: usize,
 ) -> Result<HeldOutLoss> {
-    let model = RnaFm::new(&model.config, model.tensors.clone()).map_err(engine)?;
+    let model = RnaFm::new(&model.architecture, model.tensors.clone()).map_err(engine)?;
     measure(&model, &Residues::of(tokenizer), records, threads)
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Packed {
 impl Packed {
     pub fn new(model: &RnaFm, mask: u32, masked: &[Masked]) -> Result<Self> {
         let sequences = masked.iter().map(|masked| &masked.input[..]);
-        let batch = PackedBatch::new(model.config(), mask, sequences).map_err(engine)?;
+        let batch = PackedBatch::new(model.architecture(), mask, sequences).map_err(engine)?;
         let (mut positions, mut targets, mut start) = (vec![], vec![], 0);
         for masked in masked {
             positions.extend(masked.positions.iter().map(|position| start + position));

@@ -5,7 +5,7 @@ use super::{
     SplitOptions, TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate,
 };
 use crate::error::{Error, Result};
-use crate::model::rna_fm::Config;
+use crate::model::{Architecture, Dimensions, rna_fm};
 use crate::sequence::InputOptions;
 use crate::tokenizer::Tokenizer;
 use clap::Args;
@@ -108,21 +108,20 @@ pub struct TrainRequest {
 
 impl TrainRequest {
     /// The shape that is asked for; of no effect with `init`.
-    pub fn config(&self) -> Result<Config> {
+    pub fn architecture(&self) -> Result<Architecture> {
         if !self.hidden_size.is_multiple_of(self.heads) {
             return Err(Error::usage(format!(
                 "--heads {} do not divide --hidden-size {}",
                 self.heads, self.hidden_size
             )));
         }
-        Ok(Config {
+        Ok(rna_fm::architecture(Dimensions {
             num_hidden_layers: self.layers as usize,
             hidden_size: self.hidden_size as usize,
             num_attention_heads: self.heads as usize,
             intermediate_size: self.ffn_size as usize,
             max_positions: self.max_tokens as usize,
-            token_dropout: true,
-        })
+        }))
     }
 
     /// How the model is to be stored.
@@ -166,7 +165,7 @@ pub fn train(
 ) -> Result<(TrainedModel, TrainReport)> {
     let mut start = match start {
         Some(model) => model,
-        None => TrainedModel::random(&request.config()?, request.seed)?,
+        None => TrainedModel::random(&request.architecture()?, request.seed)?,
     };
     let notes = [("description", &request.description), ("licence", &request.licence)];
     start.notes.extend(notes.into_iter().filter_map(|(key, note)| Some((key.to_string(), note.clone()?))));
@@ -249,7 +248,10 @@ mod tests {
         });
         let corpus = Corpus::read(records, &request.split, request.seed).unwrap();
         let (model, report) = train(&request, &rna_fm(), &corpus, None, 1, &mut ()).unwrap();
-        assert_eq!((model.config, request.precision()), (request.config().unwrap(), Precision::F16));
+        assert_eq!(
+            (model.architecture, request.precision()),
+            (request.architecture().unwrap(), Precision::F16)
+        );
         assert_eq!(model.notes["licence"], "CC0");
         assert_eq!((report.steps, report.records), (2, corpus.training.len() as u64));
         let (new, seen) = (report.new_groups.unwrap(), report.seen_groups.unwrap());
@@ -260,7 +262,7 @@ mod tests {
     #[test]
     fn impossible_options_are_usage_errors() {
         use crate::error::Code;
-        assert_eq!(request("--hidden-size 10 --heads 4").config().unwrap_err().code, Code::Usage);
+        assert_eq!(request("--hidden-size 10 --heads 4").architecture().unwrap_err().code, Code::Usage);
         for rate in ["0", "-1", "nan", "inf"] {
             let request = request(&format!("--learning-rate={rate}"));
             assert_eq!(request.options(1).unwrap_err().code, Code::Usage, "{rate}");

@@ -11,7 +11,7 @@ use super::optimizer::{Moments, clip, learning_rate};
 use super::packed::{Packed, side_by_side};
 use super::{EncodedRecord, HeldOutLoss, Length, Observer, Progress, TrainOptions, TrainedModel, engine};
 use crate::error::{Error, Result};
-use crate::model::rna_fm::Config;
+use crate::model::Architecture;
 use crate::model::tensor::RnaFm;
 use crate::tokenizer::Tokenizer;
 use candle_core::{Tensor, Var};
@@ -164,7 +164,7 @@ struct Gradient {
 
 /// The weights as they are now, and what the optimizer remembers of each.
 struct State {
-    config: Config,
+    architecture: Architecture,
     notes: BTreeMap<String, String>,
     vars: BTreeMap<String, Var>,
     moments: Vec<Moments>,
@@ -174,14 +174,14 @@ struct State {
 
 impl State {
     fn new(start: TrainedModel) -> Result<Self> {
-        let TrainedModel { config, tensors, notes } = start;
+        let TrainedModel { architecture, tensors, notes } = start;
         let var = |(name, tensor): (String, Tensor)| Ok((name, Var::from_tensor(&tensor)?));
         let vars: BTreeMap<String, Var> =
             tensors.into_iter().map(var).collect::<candle_core::Result<_>>().map_err(engine)?;
         let shared = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
-        let model = RnaFm::new(&config, shared).map_err(engine)?;
+        let model = RnaFm::new(&architecture, shared).map_err(engine)?;
         let moments = vars.values().map(|var| Moments::zeros(var.elem_count())).collect();
-        Ok(State { config, notes, vars, moments, model })
+        Ok(State { architecture, notes, vars, moments, model })
     }
 
     /// One step of the optimizer; returns the norm of the mean gradient before it was clipped.
@@ -195,7 +195,7 @@ impl State {
         let scale = 1.0 / gradient.predicted.max(1) as f32;
         for (name, sums) in self.vars.keys().zip(&mut gradient.by_tensor) {
             sums.iter_mut().for_each(|g| *g *= scale);
-            freeze_mask_row(name, sums, self.config.hidden_size);
+            freeze_mask_row(name, sums, self.architecture.dimensions.hidden_size);
         }
         let norm = clip(&mut gradient.by_tensor, options.clip);
         if !norm.is_finite() {
@@ -218,7 +218,7 @@ impl State {
     fn trained(&self) -> Result<TrainedModel> {
         let copy = |(name, var): (&String, &Var)| Ok((name.clone(), var.as_detached_tensor().copy()?));
         let tensors = self.vars.iter().map(copy).collect::<candle_core::Result<_>>().map_err(engine)?;
-        Ok(TrainedModel { config: self.config.clone(), tensors, notes: self.notes.clone() })
+        Ok(TrainedModel { architecture: self.architecture.clone(), tensors, notes: self.notes.clone() })
     }
 }
 

@@ -67,6 +67,14 @@ pub fn gelu_derivative(x: f32) -> f32 {
     x.mul_add(density, 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)))
 }
 
+/// `silu(a) ∘ b` of a row's two halves a and b, into the lower half; silu(x) = x / (1 + e^-x).
+pub fn swiglu(row: &mut [f32]) {
+    let (gate, value) = row.split_at_mut(row.len() / 2);
+    for (gate, value) in gate.iter_mut().zip(value) {
+        *gate = *gate / (1.0 + exp(-*gate)) * *value;
+    }
+}
+
 /// Turns a row of logits into probabilities; returns `log(sum(exp(row)))` of the row as it was.
 pub fn softmax(row: &mut [f32]) -> f32 {
     let (highest, sum) = exponentiate(row);

@@ -1,24 +1,25 @@
 //! The differentiable encoder against the official package, and its kernels against candle's own gradients.
 
 use super::*;
+use crate::model::Dimensions;
+use crate::train::TrainedModel;
 use candle_core::{DType, Device, Var};
 
 const MASK: u32 = 24;
 
-fn config() -> Config {
-    Config {
+fn config() -> Architecture {
+    crate::model::rna_fm::architecture(Dimensions {
         num_hidden_layers: 2,
         hidden_size: 24,
         num_attention_heads: 3,
         intermediate_size: 40,
         max_positions: 32,
-        token_dropout: true,
-    }
+    })
 }
 
 /// Weights that are far from any symmetry, by a fixed rule.
-fn variables(config: &Config, dtype: DType) -> BTreeMap<String, Var> {
-    let shapes = tensor_shapes(config).into_iter().enumerate();
+fn variables(config: &Architecture, dtype: DType) -> BTreeMap<String, Var> {
+    let shapes = config.tensor_shapes().into_iter().enumerate();
     let variable = |(k, (name, shape)): (usize, (String, Vec<usize>))| {
         let n: usize = shape.iter().product();
         let offset = if name.contains("norm") && name.ends_with("weight") { 1.0 } else { 0.0 };
@@ -29,12 +30,12 @@ fn variables(config: &Config, dtype: DType) -> BTreeMap<String, Var> {
     shapes.map(variable).collect()
 }
 
-fn model(config: &Config, variables: &BTreeMap<String, Var>) -> RnaFm {
+fn model(config: &Architecture, variables: &BTreeMap<String, Var>) -> RnaFm {
     let tensors = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
     RnaFm::new(config, tensors).unwrap()
 }
 
-fn batch(config: &Config) -> Arc<PackedBatch> {
+fn batch(config: &Architecture) -> Arc<PackedBatch> {
     let sequences: [&[u32]; 4] =
         [&[0, 4, 24, 6, 7, 7, 2], &[0, 2], &[0, 5, 5, 24, 24, 6, 4, 7, 9, 18, 4, 2], &[6]];
     Arc::new(PackedBatch::new(config, MASK, sequences.into_iter()).unwrap())
@@ -44,7 +45,7 @@ const POSITIONS: [u32; 6] = [2, 7, 12, 13, 20, 21];
 const TARGETS: [u32; 6] = [5, 2, 7, 4, 2, 6];
 
 fn loss(model: &RnaFm) -> Tensor {
-    let losses = model.losses(&batch(model.config()), &POSITIONS, &TARGETS).unwrap();
+    let losses = model.losses(&batch(model.architecture()), &POSITIONS, &TARGETS).unwrap();
     // Different weights, so that no gradient is right by symmetry.
     let weights = Tensor::new(&[1f32, 2., 3., 4., 5., 6.], &Device::Cpu).unwrap();
     (losses * weights.to_dtype(model.tensors["lm_head.bias"].dtype()).unwrap()).unwrap().sum_all().unwrap()
@@ -109,7 +110,7 @@ fn a_packed_sequence_is_as_if_alone() {
     let alone: &[u32] = &[0, 5, 5, 24, 24, 6, 4, 7, 9, 18, 4, 2];
     let alone = Arc::new(PackedBatch::new(&config, MASK, [alone].into_iter()).unwrap());
     let alone = doubles(&model.hidden(&alone).unwrap());
-    let start = 9 * config.hidden_size;
+    let start = 9 * config.dimensions.hidden_size;
     for (packed, alone) in hidden[start..].iter().zip(&alone) {
         assert!((packed - alone).abs() < 1e-5, "{packed} {alone}");
     }
@@ -135,28 +136,8 @@ fn wrong_shapes_and_tokens_are_refused_by_name() {
 #[test]
 fn losses_match_the_official_package() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rna_fm");
-    let strip = |name: &str| {
-        let name = name.strip_prefix("encoder.").unwrap_or(name);
-        name.strip_prefix("sentence_encoder.").unwrap_or(name).to_string()
-    };
-    let mut tensors: BTreeMap<String, Tensor> =
-        candle_core::pickle::read_all_with_key(folder.join("RNA-FM_tiny.pth"), Some("model"))
-            .unwrap()
-            .into_iter()
-            .map(|(name, tensor)| (strip(&name), tensor))
-            .collect();
-    let config = Config {
-        num_hidden_layers: 3,
-        hidden_size: 40,
-        num_attention_heads: 4,
-        intermediate_size: 80,
-        max_positions: 1024,
-        token_dropout: true,
-    };
-    let mut embedding = doubles(&tensors["embed_tokens.weight"]);
-    embedding[MASK as usize * 40..].fill(0.0);
-    let embedding = Tensor::from_vec(embedding, (VOCABULARY, 40), &Device::Cpu).unwrap();
-    tensors.insert("embed_tokens.weight".into(), embedding.to_dtype(DType::F32).unwrap());
+    let weights = crate::model::Weights::open(&folder.join("RNA-FM_tiny.pth"), "RNA-FM_tiny.pth").unwrap();
+    let TrainedModel { architecture: config, tensors, .. } = TrainedModel::from_weights(weights).unwrap();
     let model = RnaFm::new(&config, tensors).unwrap();
 
     let inputs: serde_json::Value =
