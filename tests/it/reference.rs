@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 #[derive(Deserialize)]
 struct Inputs {
+    sequences: Vec<String>,
     damping: f64,
     cases: Vec<Case>,
 }
@@ -122,6 +123,86 @@ fn compare(folder: &str, model: &Model) {
         let identity: f64 = sum.diagonal().iter().map(|f| f / (f + inputs.damping)).sum();
         assert!((mean / identity - 1.0).abs() < 1e-5, "{mean} against {identity}");
     }
+}
+
+/// The same through the command line, where the tokenizers make the tokens.
+#[test]
+fn the_command_line_scores_sequences_as_the_official_packages_do() {
+    for (folder, file, _) in MODELS {
+        let inputs: Inputs =
+            serde_json::from_slice(&std::fs::read(fixture(&format!("{folder}/inputs.json"))).unwrap())
+                .unwrap();
+        let expected =
+            candle_core::safetensors::load(fixture(&format!("{folder}/cases.safetensors")), &Device::Cpu)
+                .unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let fasta: String =
+            inputs.sequences.iter().enumerate().map(|(i, sequence)| format!(">{i}\n{sequence}\n")).collect();
+        std::fs::write(work.path().join("in.fa"), fasta).unwrap();
+        assert_cmd::Command::cargo_bin("bioprune")
+            .unwrap()
+            .current_dir(work.path())
+            .args([
+                "score",
+                "in.fa",
+                "-o",
+                "scores.tsv",
+                "--objective",
+                "reconstruction",
+                "--estimator",
+                "plain",
+            ])
+            .args(["--sample", "all", "--damping", "1e-8", "--model"])
+            .arg(fixture(&format!("{folder}/{file}")))
+            .assert()
+            .success();
+        let influence = influence_column(&work.path().join("scores.tsv"));
+        let error = relative(&influence, &values(&expected, "reconstruction.influence"));
+        println!("{folder} through the command line: largest error {error:.2e}");
+        assert!(error <= 1e-4, "{folder}: error {error:e}");
+    }
+}
+
+#[test]
+fn the_paper_preset_gives_the_published_scores_and_contradictions_are_refused() {
+    let expected =
+        candle_core::safetensors::load(fixture("rna_fm/paper_code.safetensors"), &Device::Cpu).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let lines = std::fs::read_to_string(fixture("rna_fm/paper_code.txt")).unwrap();
+    let fasta: String = lines
+        .lines()
+        .enumerate()
+        .map(|(i, line)| format!(">{i}\n{}\n", line.split_ascii_whitespace().next().unwrap_or("")))
+        .collect();
+    std::fs::write(work.path().join("in.fa"), fasta).unwrap();
+    let run = |more: &[&str]| {
+        assert_cmd::Command::cargo_bin("bioprune")
+            .unwrap()
+            .current_dir(work.path())
+            .args(["score", "in.fa", "-o", "scores.tsv", "--preset", "paper", "--model"])
+            .arg(fixture("rna_fm/RNA-FM_tiny.pth"))
+            .args(more)
+            .assert()
+    };
+    run(&[]).success();
+    let influence = influence_column(&work.path().join("scores.tsv"));
+    let error = relative(&influence, &values(&expected, "paper_code.influence"));
+    assert!(error <= 1e-4, "error {error:e}");
+    for more in [
+        ["--estimator", "debiased"],
+        ["--objective", "reconstruction"],
+        ["--sample", "10"],
+        ["--damping", "1"],
+    ] {
+        run(&more).code(2);
+    }
+}
+
+fn influence_column(scores: &std::path::Path) -> Vec<f32> {
+    let text = std::fs::read_to_string(scores).unwrap();
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let column = lines.next().unwrap().split('\t').position(|name| name == "influence").unwrap();
+    lines.map(|line| line.split('\t').nth(column).unwrap().parse().unwrap()).collect()
 }
 
 /// The published pruning program itself, on the lines that it read.
