@@ -7,7 +7,7 @@
 pub mod architecture;
 mod bert;
 pub mod esm2;
-mod esmc;
+pub mod esmc;
 pub mod family;
 mod head;
 mod hugging_face;
