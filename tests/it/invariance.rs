@@ -38,7 +38,7 @@ fn scores(
     let mut scorer = Scorer::new(curvature, estimator);
     let mut scores = Vec::new();
     for batch in batches {
-        gradients.run(batch, |_, record| scores.push(scorer.score(&record)));
+        gradients.run(batch, |_, record| scores.push(scorer.score(&record))).unwrap();
     }
     scores
 }
@@ -112,21 +112,26 @@ fn the_debiased_estimator_is_the_sum_over_pairs_of_different_positions() {
         let sum = curvature_of(&model, std::slice::from_ref(&batch));
         let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Relative(0.1)).unwrap();
         let mut scorer = Scorer::new(&curvature, Estimator::Debiased);
-        Gradients::new(&model).run(&batch, |_, record| {
-            let n = record.positions();
-            let pair = |s: usize, t: usize| -> f64 {
-                let product = |index: usize, at: usize| {
-                    record.delta[at * d + index / d] as f64 * record.hidden[at * d + index % d] as f64
+        Gradients::new(&model)
+            .run(&batch, |_, record| {
+                let n = record.positions();
+                let pair = |s: usize, t: usize| -> f64 {
+                    let product = |index: usize, at: usize| {
+                        record.delta[at * d + index / d] as f64 * record.hidden[at * d + index % d] as f64
+                    };
+                    (0..d * d).map(|i| product(i, s) * product(i, t) * curvature.inverse[i] as f64).sum()
                 };
-                (0..d * d).map(|i| product(i, s) * product(i, t) * curvature.inverse[i] as f64).sum()
-            };
-            let pairs = (0..n).flat_map(|s| (0..n).map(move |t| (s, t))).filter(|(s, t)| s != t);
-            let brute: f64 = pairs.map(|(s, t)| pair(s, t)).sum();
-            let expected = if n < 2 { 0.0 } else { brute * n as f64 / (n as f64 - 1.0) };
-            let found = scorer.score(&record).influence as f64;
-            let scale: f64 = (0..n).map(|t| pair(t, t)).sum::<f64>() + expected.abs();
-            assert!((found - expected).abs() <= 1e-5 * scale, "{n} positions: {found} against {expected}");
-        });
+                let pairs = (0..n).flat_map(|s| (0..n).map(move |t| (s, t))).filter(|(s, t)| s != t);
+                let brute: f64 = pairs.map(|(s, t)| pair(s, t)).sum();
+                let expected = if n < 2 { 0.0 } else { brute * n as f64 / (n as f64 - 1.0) };
+                let found = scorer.score(&record).influence as f64;
+                let scale: f64 = (0..n).map(|t| pair(t, t)).sum::<f64>() + expected.abs();
+                assert!(
+                    (found - expected).abs() <= 1e-5 * scale,
+                    "{n} positions: {found} against {expected}"
+                );
+            })
+            .unwrap();
     }
 }
 

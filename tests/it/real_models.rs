@@ -48,7 +48,7 @@ fn masked_accuracy(model: &Model, sequences: &[String]) -> f64 {
         for view in &example.views {
             let mut packed = PackedTokens::default();
             packed.push(view);
-            model.encoder.encode(&packed, &mut workspace);
+            model.encoder.encode(&packed, &mut workspace).unwrap();
             let n = view.input.len();
             let (mut u, mut y, mut z) = (vec![0.0; n * d], vec![0.0; n * d], vec![0.0; n * vocabulary]);
             model.head.forward(&workspace.hidden[..n * d], &mut u, &mut y, &mut z);

@@ -85,21 +85,23 @@ fn compare(folder: &str, model: &Model) {
         let mut gradients = Gradients::new(model);
         let mut sum = CurvatureSum::new(d);
         let (mut first, mut losses) = (Vec::new(), Vec::new());
-        gradients.run(&examples, |index, record| {
-            let mut gradient = vec![0.0; d * d];
-            record.expand(&mut gradient, &mut Default::default());
-            sum.add(&gradient).unwrap();
-            losses.push(record.loss as f32);
-            if index < 4 {
-                first.extend(gradient);
-            }
-        });
+        gradients
+            .run(&examples, |index, record| {
+                let mut gradient = vec![0.0; d * d];
+                record.expand(&mut gradient, &mut Default::default());
+                sum.add(&gradient).unwrap();
+                losses.push(record.loss as f32);
+                if index < 4 {
+                    first.extend(gradient);
+                }
+            })
+            .unwrap();
         let diagonal: Vec<f32> = sum.diagonal().into_iter().map(|f| f as f32).collect();
         let curvature =
             Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Absolute(inputs.damping)).unwrap();
         let mut scorer = Scorer::new(&curvature, Estimator::Plain);
         let mut scores = Vec::new();
-        gradients.run(&examples, |_, record| scores.push(scorer.score(&record)));
+        gradients.run(&examples, |_, record| scores.push(scorer.score(&record))).unwrap();
         let influence: Vec<f32> = scores.iter().map(|score| score.influence).collect();
         let norms: Vec<f32> = scores.iter().map(|score| score.grad_norm).collect();
 
@@ -236,7 +238,7 @@ fn paper_code_scores_are_those_of_the_published_program() {
     let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Absolute(1e-8)).unwrap();
     let mut scorer = Scorer::new(&curvature, Estimator::Plain);
     let mut scores = Vec::new();
-    gradients.run(&examples, |_, record| scores.push(scorer.score(&record)));
+    gradients.run(&examples, |_, record| scores.push(scorer.score(&record))).unwrap();
     let found = |value: fn(&Score) -> f32| -> Vec<f32> { scores.iter().map(value).collect() };
     let diagonal: Vec<f32> = sum.diagonal().into_iter().map(|f| f as f32).collect();
     let errors = [
