@@ -45,11 +45,11 @@ real_models() {
   if [ ! -f "$folder/complete" ]; then
     rm -rf "$folder"
     "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary :all: -d "$folder/wheels" \
-      antiberty==0.1.3 sapiens==1.0.5 olga==1.3.0
-    for wheel in "$folder"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$folder"; done
-    # The package keeps the vocabulary one folder above the weights.
-    cp "$folder"/antiberty/trained_models/{vocab.txt,AntiBERTy_md_smooth/}
-    rm -r "$folder/wheels" && touch "$folder/complete"
+      antiberty==0.1.3 sapiens==1.0.5 olga==1.3.0 &&
+      for wheel in "$folder"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$folder" || return; done &&
+      # The package keeps the vocabulary one folder above the weights.
+      cp "$folder"/antiberty/trained_models/{vocab.txt,AntiBERTy_md_smooth/} &&
+      rm -r "$folder/wheels" && touch "$folder/complete" || return
   fi
   BIOPRUNE_TEST_MODELS=$(realpath "$folder")
   export BIOPRUNE_TEST_MODELS
