@@ -1,6 +1,7 @@
 //! Per-record gradients of the head's dense weight, in closed form: no autograd, no backward pass of the encoder.
 
 use crate::batching::{Example, PackedTokens};
+use crate::error::Result;
 use crate::model::kernels::{self, PackedMatrix, Store, Strided};
 use crate::model::{MlmHead, Model, Workspace};
 use std::ops::Range;
@@ -62,7 +63,7 @@ impl<'m> Gradients<'m> {
     /// Hands `each` the gradient of every record, in the order given.
     ///
     /// A record's gradient has the same bits whatever records share the batch.
-    pub fn run(&mut self, records: &[Example], mut each: impl FnMut(usize, RecordGradient)) {
+    pub fn run(&mut self, records: &[Example], mut each: impl FnMut(usize, RecordGradient)) -> Result<()> {
         let d = self.model.head.hidden_size;
         let mut rows = 0;
         let mut plans: Vec<Plan> = records
@@ -76,13 +77,14 @@ impl<'m> Gradients<'m> {
         let (mut delta, mut hidden) = (vec![0.0; rows * d], vec![0.0; rows * d]);
         let passes = records.iter().map(|record| record.views.len()).max().unwrap_or(0);
         for pass in 0..passes {
-            self.pass(pass, records, &mut plans, &mut delta, &mut hidden);
+            self.pass(pass, records, &mut plans, &mut delta, &mut hidden)?;
         }
         for (index, plan) in plans.iter().enumerate() {
             let part = plan.rows.start * d..plan.rows.end * d;
             let loss = plan.loss / plan.counted.max(1) as f64;
             each(index, RecordGradient { loss, delta: &delta[part.clone()], hidden: &hidden[part], d });
         }
+        Ok(())
     }
 
     /// One forward pass over the records' views of that number; fills the records' next rows.
@@ -93,11 +95,11 @@ impl<'m> Gradients<'m> {
         plans: &mut [Plan],
         delta: &mut [f32],
         hidden: &mut [f32],
-    ) {
+    ) -> Result<()> {
         let d = self.model.head.hidden_size;
         self.packed.clear();
         records.iter().filter_map(|record| record.views.get(pass)).for_each(|view| self.packed.push(view));
-        self.model.encoder.encode(&self.packed, &mut self.workspace);
+        self.model.encoder.encode(&self.packed, &mut self.workspace)?;
         self.tokens += self.packed.ids.len() as u64;
         let mut start = 0;
         for (record, plan) in records.iter().zip(plans) {
@@ -114,6 +116,7 @@ impl<'m> Gradients<'m> {
             let scored = Scored { targets: targets.zip(view.counts()), counted: plan.counted as f32 };
             plan.loss += self.head.delta(&self.model.head, &hidden[part.clone()], scored, &mut delta[part]);
         }
+        Ok(())
     }
 }
 

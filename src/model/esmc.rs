@@ -14,28 +14,21 @@ pub const FAMILY: Family =
 
 /// Of both published models: 960 in 15 heads, 1152 in 18.
 const HEAD_SIZE: usize = 64;
+/// Rows of the embedding and of the decoder, of which 33 stand for tokens.
+const LOGITS: usize = 64;
 /// Tokens that the published models were trained on at most.
 const MAX_TOKENS: usize = 2048;
 /// The depth at which sub-layers' outputs are added as they are.
 const UNSCALED_LAYERS: f32 = 36.0;
 
-fn read(weights: &mut Weights) -> Result<Read> {
-    weights.rename(fairseq_name);
-    for layer in 0.. {
-        let at = |name: &str| format!("layers.{layer}.self_attn.{name}.weight");
-        if !weights.split(&at("qkv"), &[at("q_proj"), at("k_proj"), at("v_proj")])? {
-            break;
-        }
-    }
-    let max_tokens = weights.number(&["max_positions", "max_position_embeddings"]).unwrap_or(MAX_TOKENS);
-    let (dimensions, vocabulary) = Dimensions::infer(weights, FAMILY.name, HEAD_SIZE, max_tokens)?;
-    let logits = weights.shape("lm_head.bias").map_or(vocabulary, |shape| shape[0]);
+/// ESM-C in these sizes; published are 30 layers of 960 in 15 heads, and 36 of 1152 in 18.
+pub fn architecture(dimensions: Dimensions) -> Architecture {
     let residual_scale = (UNSCALED_LAYERS / dimensions.num_hidden_layers as f32).sqrt();
-    let architecture = Architecture {
+    Architecture {
         family: FAMILY.name,
         dimensions,
-        vocabulary,
-        logits,
+        vocabulary: LOGITS,
+        logits: LOGITS,
         positions: Positions::Rotary,
         token_types: false,
         embedding_norm: false,
@@ -49,7 +42,21 @@ fn read(weights: &mut Weights) -> Result<Read> {
         residual_scale,
         tied_decoder: false,
         epsilon: 1e-5,
-    };
+    }
+}
+
+fn read(weights: &mut Weights) -> Result<Read> {
+    weights.rename(fairseq_name);
+    for layer in 0.. {
+        let at = |name: &str| format!("layers.{layer}.self_attn.{name}.weight");
+        if !weights.split(&at("qkv"), &[at("q_proj"), at("k_proj"), at("v_proj")])? {
+            break;
+        }
+    }
+    let max_tokens = weights.number(&["max_positions", "max_position_embeddings"]).unwrap_or(MAX_TOKENS);
+    let (dimensions, vocabulary) = Dimensions::infer(weights, FAMILY.name, HEAD_SIZE, max_tokens)?;
+    let logits = weights.shape("lm_head.bias").map_or(vocabulary, |shape| shape[0]);
+    let architecture = Architecture { vocabulary, logits, ..architecture(dimensions) };
     Ok(Read { architecture, tokenizer: tokenizer::esmc() })
 }
 

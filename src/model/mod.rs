@@ -7,7 +7,7 @@
 pub mod architecture;
 mod bert;
 pub mod esm2;
-mod esmc;
+pub mod esmc;
 pub mod family;
 mod head;
 mod hugging_face;
@@ -26,14 +26,15 @@ pub use registry::{ModelInfo, ModelStatus, describe, list, load, open, show};
 pub use weights::Weights;
 
 use crate::batching::PackedTokens;
+use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
 /// The part of a model before the masked-LM head.
 pub trait Encoder: Send + Sync {
     /// Hidden states `[total_tokens, d]` of packed sequences, as they enter the head, into `workspace.hidden`.
     ///
-    /// A sequence's states have the same bits whatever is packed beside it.
-    fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace);
+    /// On the CPU a sequence's states have the same bits whatever is packed beside it. Errors: a device that fails.
+    fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()>;
 }
 
 /// Memory that an encoder works in, kept by each thread from batch to batch.

@@ -215,7 +215,7 @@ impl Transformer {
 }
 
 impl Encoder for Transformer {
-    fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) {
+    fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()> {
         self.embed(tokens, &mut workspace.hidden);
         for layer in &self.layers {
             self.block(layer, tokens, workspace);
@@ -223,6 +223,7 @@ impl Encoder for Transformer {
         if let Some(norm) = &self.final_norm {
             norm.forward_in_place(&mut workspace.hidden);
         }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be asked for. One struct for each command serves as its flags, its JSON body and its OpenAPI schema:
 //! a request's fields are the long flags in snake case.
 
+use super::Preset;
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
@@ -139,6 +140,11 @@ pub struct PruneRequest {
     #[serde(default)]
     pub adapt: bool,
 
+    /// Options of a publication: sets those that define a score
+    #[arg(long, value_enum, conflicts_with_all = ["objective", "mask_passes", "sample", "estimator", "damping"])]
+    #[serde(default)]
+    pub preset: Option<Preset>,
+
     #[command(flatten)]
     #[serde(flatten)]
     pub model: ModelOptions,
@@ -176,6 +182,11 @@ pub struct CurvatureRequest {
     #[schema(value_type = Option<String>, example = "1/8", pattern = r"^[0-9]+/[0-9]+$")]
     #[serde(default)]
     pub shard: Option<Shard>,
+
+    /// Options of a publication: sets those that define a score
+    #[arg(long, value_enum, conflicts_with_all = ["objective", "mask_passes", "sample"])]
+    #[serde(default)]
+    pub preset: Option<Preset>,
 
     #[command(flatten)]
     #[serde(flatten)]
@@ -218,6 +229,11 @@ pub struct ScoreRequest {
     #[arg(long, conflicts_with = "curvature")]
     #[serde(default)]
     pub adapt: bool,
+
+    /// Options of a publication: sets those that define a score
+    #[arg(long, value_enum, conflicts_with_all = ["objective", "mask_passes", "sample", "estimator", "damping"])]
+    #[serde(default)]
+    pub preset: Option<Preset>,
 
     #[command(flatten)]
     #[serde(flatten)]

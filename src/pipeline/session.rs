@@ -238,7 +238,7 @@ impl Worker for ScoreWorker<'_, '_> {
         let (records, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let tokens = examples.iter().map(|example: &Example| example.tokens() as u64).sum();
         let mut scores = Vec::with_capacity(records.len());
-        self.gradients.run(&examples, |_, gradient| scores.push(self.scorer.score(&gradient)));
+        self.gradients.run(&examples, |_, gradient| scores.push(self.scorer.score(&gradient)))?;
         let mut rows = Vec::with_capacity(records.len());
         for ((record, example), score) in records.into_iter().zip(&examples).zip(scores) {
             if !(score.influence.is_finite() && score.loss.is_finite()) {

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 #[derive(Deserialize)]
 struct Inputs {
+    sequences: Vec<String>,
     damping: f64,
     cases: Vec<Case>,
 }
@@ -84,21 +85,23 @@ fn compare(folder: &str, model: &Model) {
         let mut gradients = Gradients::new(model);
         let mut sum = CurvatureSum::new(d);
         let (mut first, mut losses) = (Vec::new(), Vec::new());
-        gradients.run(&examples, |index, record| {
-            let mut gradient = vec![0.0; d * d];
-            record.expand(&mut gradient, &mut Default::default());
-            sum.add(&gradient).unwrap();
-            losses.push(record.loss as f32);
-            if index < 4 {
-                first.extend(gradient);
-            }
-        });
+        gradients
+            .run(&examples, |index, record| {
+                let mut gradient = vec![0.0; d * d];
+                record.expand(&mut gradient, &mut Default::default());
+                sum.add(&gradient).unwrap();
+                losses.push(record.loss as f32);
+                if index < 4 {
+                    first.extend(gradient);
+                }
+            })
+            .unwrap();
         let diagonal: Vec<f32> = sum.diagonal().into_iter().map(|f| f as f32).collect();
         let curvature =
             Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Absolute(inputs.damping)).unwrap();
         let mut scorer = Scorer::new(&curvature, Estimator::Plain);
         let mut scores = Vec::new();
-        gradients.run(&examples, |_, record| scores.push(scorer.score(&record)));
+        gradients.run(&examples, |_, record| scores.push(scorer.score(&record))).unwrap();
         let influence: Vec<f32> = scores.iter().map(|score| score.influence).collect();
         let norms: Vec<f32> = scores.iter().map(|score| score.grad_norm).collect();
 
@@ -122,6 +125,86 @@ fn compare(folder: &str, model: &Model) {
         let identity: f64 = sum.diagonal().iter().map(|f| f / (f + inputs.damping)).sum();
         assert!((mean / identity - 1.0).abs() < 1e-5, "{mean} against {identity}");
     }
+}
+
+/// The same through the command line, where the tokenizers make the tokens.
+#[test]
+fn the_command_line_scores_sequences_as_the_official_packages_do() {
+    for (folder, file, _) in MODELS {
+        let inputs: Inputs =
+            serde_json::from_slice(&std::fs::read(fixture(&format!("{folder}/inputs.json"))).unwrap())
+                .unwrap();
+        let expected =
+            candle_core::safetensors::load(fixture(&format!("{folder}/cases.safetensors")), &Device::Cpu)
+                .unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let fasta: String =
+            inputs.sequences.iter().enumerate().map(|(i, sequence)| format!(">{i}\n{sequence}\n")).collect();
+        std::fs::write(work.path().join("in.fa"), fasta).unwrap();
+        assert_cmd::Command::cargo_bin("bioprune")
+            .unwrap()
+            .current_dir(work.path())
+            .args([
+                "score",
+                "in.fa",
+                "-o",
+                "scores.tsv",
+                "--objective",
+                "reconstruction",
+                "--estimator",
+                "plain",
+            ])
+            .args(["--sample", "all", "--damping", "1e-8", "--model"])
+            .arg(fixture(&format!("{folder}/{file}")))
+            .assert()
+            .success();
+        let influence = influence_column(&work.path().join("scores.tsv"));
+        let error = relative(&influence, &values(&expected, "reconstruction.influence"));
+        println!("{folder} through the command line: largest error {error:.2e}");
+        assert!(error <= 1e-4, "{folder}: error {error:e}");
+    }
+}
+
+#[test]
+fn the_paper_preset_gives_the_published_scores_and_contradictions_are_refused() {
+    let expected =
+        candle_core::safetensors::load(fixture("rna_fm/paper_code.safetensors"), &Device::Cpu).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let lines = std::fs::read_to_string(fixture("rna_fm/paper_code.txt")).unwrap();
+    let fasta: String = lines
+        .lines()
+        .enumerate()
+        .map(|(i, line)| format!(">{i}\n{}\n", line.split_ascii_whitespace().next().unwrap_or("")))
+        .collect();
+    std::fs::write(work.path().join("in.fa"), fasta).unwrap();
+    let run = |more: &[&str]| {
+        assert_cmd::Command::cargo_bin("bioprune")
+            .unwrap()
+            .current_dir(work.path())
+            .args(["score", "in.fa", "-o", "scores.tsv", "--preset", "paper", "--model"])
+            .arg(fixture("rna_fm/RNA-FM_tiny.pth"))
+            .args(more)
+            .assert()
+    };
+    run(&[]).success();
+    let influence = influence_column(&work.path().join("scores.tsv"));
+    let error = relative(&influence, &values(&expected, "paper_code.influence"));
+    assert!(error <= 1e-4, "error {error:e}");
+    for more in [
+        ["--estimator", "debiased"],
+        ["--objective", "reconstruction"],
+        ["--sample", "10"],
+        ["--damping", "1"],
+    ] {
+        run(&more).code(2);
+    }
+}
+
+fn influence_column(scores: &std::path::Path) -> Vec<f32> {
+    let text = std::fs::read_to_string(scores).unwrap();
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    let column = lines.next().unwrap().split('\t').position(|name| name == "influence").unwrap();
+    lines.map(|line| line.split('\t').nth(column).unwrap().parse().unwrap()).collect()
 }
 
 /// The published pruning program itself, on the lines that it read.
@@ -155,7 +238,7 @@ fn paper_code_scores_are_those_of_the_published_program() {
     let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Absolute(1e-8)).unwrap();
     let mut scorer = Scorer::new(&curvature, Estimator::Plain);
     let mut scores = Vec::new();
-    gradients.run(&examples, |_, record| scores.push(scorer.score(&record)));
+    gradients.run(&examples, |_, record| scores.push(scorer.score(&record))).unwrap();
     let found = |value: fn(&Score) -> f32| -> Vec<f32> { scores.iter().map(value).collect() };
     let diagonal: Vec<f32> = sum.diagonal().into_iter().map(|f| f as f32).collect();
     let errors = [
