@@ -56,7 +56,13 @@ pub fn read(weights: &mut Weights) -> Result<Read> {
 
 /// From a file's weights to a model that scores.
 pub fn load(name: &str, status: ModelStatus, mut weights: Weights) -> Result<Model> {
-    let Read { architecture, tokenizer } = read(&mut weights)?;
+    let read = read(&mut weights)?;
+    build(name, status, read, weights)
+}
+
+/// A model of weights that have fairseq's names already.
+pub fn build(name: &str, status: ModelStatus, read: Read, mut weights: Weights) -> Result<Model> {
+    let Read { architecture, tokenizer } = read;
     let text = |key: &str| weights.text(key).unwrap_or("not stated").to_string();
     let dimensions = &architecture.dimensions;
     let info = ModelInfo {

@@ -11,7 +11,7 @@ use crate::influence::{
     Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference,
     Objective, PAPER_TOKENS, Sample, Scorer, Task, accumulate,
 };
-use crate::model::{self, Model, Weights, family};
+use crate::model::{self, Model, ModelInfo, Weights, family};
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
 use crate::tokenizer;
@@ -66,14 +66,18 @@ impl<'a> Session<'a> {
             records.push(EncodedRecord { hash: record.hash, tokens: record.tokens, group: 0 });
         }
         let (weights, status) = model::open(name, &self.context.storage)?;
-        let start = TrainedModel::from_weights(weights)?;
+        let (start, tokenizer) = TrainedModel::from_weights(weights)?;
         let mut observer =
             AdaptObserver { tracker: Tracker::new(self.context, Stage::Adapt, None), tokens: 0 };
         let adapted =
             train::adapt(start, &self.model.tokenizer, &records, seed, self.threads, &mut observer)?;
         observer.tracker.finish();
         let weights = Weights::held(name, adapted.to_safetensors(Precision::F32)?)?;
-        self.model = family::load(name, status, weights)?;
+        let read = family::Read { architecture: adapted.architecture, tokenizer };
+        let adapted = family::build(name, status, read, weights)?;
+        let info = ModelInfo { digest: adapted.info.digest, ..self.model.info.clone() };
+        // The tokenizer stays: paper-code has one of its own.
+        self.model = Model { info, tokenizer: self.model.tokenizer.clone(), ..adapted };
         Ok(())
     }
 

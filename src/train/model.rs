@@ -4,6 +4,7 @@ use super::engine;
 use super::random::{Stream, draw};
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Weights, family};
+use crate::tokenizer::Tokenizer;
 use candle_core::{Device, Tensor};
 use half::f16;
 use serde_json::{Map, Value, json};
@@ -48,7 +49,7 @@ impl TrainedModel {
                 normal(EMBEDDING_DEVIATION)
             } else if name.ends_with(".bias") {
                 vec![0.0; n]
-            } else if name.contains("layer_norm") {
+            } else if name.contains("norm") {
                 vec![1.0; n]
             } else {
                 // What is added to the residual stream starts smaller, the more layers add to it.
@@ -57,7 +58,7 @@ impl TrainedModel {
                 normal(if branch_end { deviation / depth } else { deviation })
             };
             if name == TOKENS {
-                zero_mask_row(&mut values, dimensions.hidden_size);
+                zero_mask_row(&mut values, architecture);
             }
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine)?);
         }
@@ -98,18 +99,31 @@ impl TrainedModel {
         Ok(file)
     }
 
-    /// The weights of a model file of this architecture, to go on training from.
-    pub fn from_weights(mut weights: Weights) -> Result<Self> {
-        let architecture = family::read(&mut weights)?.architecture;
+    /// The weights of a model file of any family, to go on training from, and the family's alphabet.
+    pub fn from_weights(mut weights: Weights) -> Result<(Self, Tokenizer)> {
+        let family::Read { architecture, tokenizer } = family::read(&mut weights)?;
         let mut tensors = BTreeMap::new();
         for (name, shape) in architecture.tensor_shapes() {
             let mut values = weights.take(&name, &shape)?;
             if name == TOKENS {
-                zero_mask_row(&mut values, architecture.dimensions.hidden_size);
+                zero_mask_row(&mut values, &architecture);
             }
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine)?);
         }
-        Ok(TrainedModel { architecture, tensors, notes: BTreeMap::new() })
+        Ok((TrainedModel { architecture, tensors, notes: BTreeMap::new() }, tokenizer))
+    }
+
+    /// Errors where the file that [`to_safetensors`](TrainedModel::to_safetensors) writes would be read as another model
+    /// than this: some families keep in a separate configuration what a file of weights does not tell.
+    pub fn check_file(&self) -> Result<()> {
+        let file = Weights::held("a trained model", self.to_safetensors(Precision::F16)?);
+        match file.and_then(|mut file| family::read(&mut file)) {
+            Ok(read) if read.architecture == self.architecture => Ok(()),
+            _ => Err(Error::model(format!(
+                "a model of family {} can be adapted in a job (--adapt), but not be trained to a file",
+                self.architecture.family
+            ))),
+        }
     }
 }
 
@@ -125,17 +139,19 @@ fn sinusoids(rows: usize, d: usize) -> Vec<f32> {
     (0..rows).flat_map(|row| (0..d).map(move |i| (row, i))).map(|(row, i)| value(row, i)).collect()
 }
 
-/// The `<mask>` row, the vocabulary's last, stays zero: a masked token is embedded as zero, and scoring zeroes the row
-/// when it loads a model, so a trained row would be lost there.
-fn zero_mask_row(values: &mut [f32], d: usize) {
-    let start = values.len().saturating_sub(d);
-    values[start..].fill(0.0);
+/// Where the architecture has it so, the `<mask>` row, the vocabulary's last, stays zero: scoring zeroes the row when it
+/// loads a model, so a trained row would be lost there.
+fn zero_mask_row(values: &mut [f32], architecture: &Architecture) {
+    if architecture.zero_mask_row {
+        let start = values.len().saturating_sub(architecture.dimensions.hidden_size);
+        values[start..].fill(0.0);
+    }
 }
 
 /// As [`zero_mask_row`], for the named tensor's gradient.
-pub(super) fn freeze_mask_row(name: &str, gradient: &mut [f32], d: usize) {
+pub(super) fn freeze_mask_row(name: &str, gradient: &mut [f32], architecture: &Architecture) {
     if name == TOKENS {
-        zero_mask_row(gradient, d);
+        zero_mask_row(gradient, architecture);
     }
 }
 

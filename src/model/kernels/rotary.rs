@@ -27,17 +27,45 @@ impl Rotary {
         Rotary { head_size, cosines, sines }
     }
 
+    pub fn head_size(&self) -> usize {
+        self.head_size
+    }
+
     /// Turns the queries and keys of one sequence, `[T, 3d]` with queries, keys and values side by side: value i of a
     /// head's lower half is paired with value i of its upper half.
     pub fn turn(&self, qkv: &mut [f32], d: usize) {
+        for (row, angles) in qkv.chunks_exact_mut(3 * d).zip(self.angles()) {
+            self.turn_row(&mut row[..2 * d], angles, 1.0);
+        }
+    }
+
+    /// Turns the queries or the keys `[T, d]` of one sequence.
+    pub fn turn_rows(&self, rows: &mut [f32], d: usize) {
+        for (row, angles) in rows.chunks_exact_mut(d).zip(self.angles()) {
+            self.turn_row(row, angles, 1.0);
+        }
+    }
+
+    /// Turns them back: the transpose of [`turn_rows`](Rotary::turn_rows), and its inverse.
+    pub fn turn_rows_back(&self, rows: &mut [f32], d: usize) {
+        for (row, angles) in rows.chunks_exact_mut(d).zip(self.angles()) {
+            self.turn_row(row, angles, -1.0);
+        }
+    }
+
+    /// Cosines and sines of each position.
+    pub fn angles(&self) -> impl Iterator<Item = (&[f32], &[f32])> {
         let half = self.head_size / 2;
-        let angles = self.cosines.chunks_exact(half).zip(self.sines.chunks_exact(half));
-        for (row, (cosines, sines)) in qkv.chunks_exact_mut(3 * d).zip(angles) {
-            for head in row[..2 * d].chunks_exact_mut(self.head_size) {
-                let (lower, upper) = head.split_at_mut(half);
-                for (((a, b), cosine), sine) in lower.iter_mut().zip(upper).zip(cosines).zip(sines) {
-                    (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
-                }
+        self.cosines.chunks_exact(half).zip(self.sines.chunks_exact(half))
+    }
+
+    #[inline(always)]
+    fn turn_row(&self, row: &mut [f32], (cosines, sines): (&[f32], &[f32]), direction: f32) {
+        for head in row.chunks_exact_mut(self.head_size) {
+            let (lower, upper) = head.split_at_mut(self.head_size / 2);
+            for (((a, b), cosine), sine) in lower.iter_mut().zip(upper).zip(cosines).zip(sines) {
+                let sine = direction * sine;
+                (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
             }
         }
     }
@@ -64,5 +92,13 @@ mod tests {
         assert!((product(3, 0) - product(0, 3)).abs() > 0.1, "the direction counts");
         assert_eq!(qkv[..3 * d], pattern, "the first token stays as it is");
         assert_eq!(qkv[3 * d * 7 + 2 * d..3 * d * 8], pattern[2 * d..], "values stay as they are");
+
+        let mut rows = pattern[..d].repeat(tokens);
+        rotary.turn_rows(&mut rows, d);
+        assert_eq!(rows[7 * d..8 * d], qkv[3 * d * 7..][..d]);
+        rotary.turn_rows_back(&mut rows, d);
+        for (back, value) in rows[7 * d..8 * d].iter().zip(&pattern) {
+            assert!((back - value).abs() < 1e-5, "{back} {value}");
+        }
     }
 }
