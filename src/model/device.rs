@@ -20,7 +20,9 @@ pub enum DeviceChoice {
 }
 
 /// The precision of the encoder's weights and activations; head, sums and scores are in f32 and wider anywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionChoice {
     /// bf16 on a GPU, f32 on the CPU
@@ -60,7 +62,8 @@ impl Placement {
         match device {
             DeviceChoice::Cpu => on_cpu("asked for"),
             DeviceChoice::Cuda(number) => {
-                let device = gpu(number).map_err(|why| Error::model(format!("device cuda:{number}: {why}")))?;
+                let device =
+                    gpu(number).map_err(|why| Error::model(format!("device cuda:{number}: {why}")))?;
                 Ok(on_gpu(device, number, "asked for"))
             }
             DeviceChoice::Auto => match gpu(0) {

@@ -5,6 +5,7 @@ use super::Preset;
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
+use crate::model::{DeviceChoice, PrecisionChoice};
 use crate::selection::{Budget, Strategy};
 use crate::sequence::{InputOptions, Shard};
 use clap::Args;
@@ -20,6 +21,15 @@ pub struct ModelOptions {
     /// Reference model: a registry name (see `bioprune models list`), or a directory or file, local or in object storage
     #[arg(long, env = "BIOPRUNE_MODEL", default_value = "rna-nano")]
     pub model: String,
+
+    /// Where the model computes: `auto` (a GPU that answers, else the CPU), `cpu`, `cuda` or `cuda:N`
+    #[arg(long, env = "BIOPRUNE_DEVICE", default_value = "auto")]
+    #[schema(value_type = String, example = "auto", pattern = r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+    pub device: DeviceChoice,
+
+    /// Precision of the encoder; the head, all sums and the scores are in f32 and wider
+    #[arg(long, env = "BIOPRUNE_PRECISION", value_enum, default_value = "auto")]
+    pub precision: PrecisionChoice,
 
     /// Compute threads; 0 takes what the machine or its cgroup grants
     #[arg(long, env = "BIOPRUNE_THREADS", default_value_t = 0, value_parser = in_range(THREADS))]

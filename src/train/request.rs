@@ -1,11 +1,11 @@
 //! The whole job: what can be asked for, and a corpus into a model with its losses.
 
-use super::{
-    Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress,
-    SplitOptions, TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
-};
 use super::hairpins::hairpin;
 use super::masking::MaskRule;
+use super::{
+    Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, SplitOptions, TrainOptions,
+    TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
+};
 use crate::error::{Error, Result};
 use crate::model::{Dimensions, esm2, rna_fm};
 use crate::sequence::InputOptions;
@@ -187,7 +187,9 @@ impl TrainRequest {
             mask_share: match self.mask_share {
                 share if share > 0.0 && share < 1.0 => share,
                 share => {
-                    return Err(Error::usage(format!("--mask-share {share}: allowed is a share between 0 and 1")));
+                    return Err(Error::usage(format!(
+                        "--mask-share {share}: allowed is a share between 0 and 1"
+                    )));
                 }
             },
             mask_only: self.mask_only,
@@ -245,7 +247,9 @@ pub fn train(
         }))
     };
     let hairpins = |numbers: std::ops::Range<u64>| -> Vec<EncodedRecord> {
-        let record = |number| hairpin((tokenizer, model.architecture.dimensions.max_positions), request.seed, number, 0.0);
+        let record = |number| {
+            hairpin((tokenizer, model.architecture.dimensions.max_positions), request.seed, number, 0.0)
+        };
         numbers.map(record).collect()
     };
     let report = TrainReport {
@@ -312,7 +316,8 @@ mod tests {
             Ok((format!("{}|{i}", i % 20).into_bytes(), i, tokens))
         });
         let corpus = Corpus::read(records, None, &request.split, request.seed).unwrap();
-        let (model, report) = train(&request, &rna_fm(), &corpus, request.random().unwrap().0, 1, &mut ()).unwrap();
+        let (model, report) =
+            train(&request, &rna_fm(), &corpus, request.random().unwrap().0, 1, &mut ()).unwrap();
         assert_eq!(
             (model.architecture, request.precision()),
             (request.random().unwrap().0.architecture, Precision::F16)

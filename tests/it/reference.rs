@@ -5,7 +5,7 @@ use bioprune::influence::{
     Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, PAPER_TOKENS, Score,
     Scorer, Task, accumulate,
 };
-use bioprune::model::{Model, load};
+use bioprune::model::{Model, Placement, load};
 use bioprune::storage::Storage;
 use bioprune::tokenizer::rna_fm_as_published;
 use candle_core::{DType, Device, Tensor};
@@ -33,7 +33,7 @@ pub fn fixture(path: &str) -> PathBuf {
 }
 
 pub fn open(path: &str) -> Model {
-    load(fixture(path).to_str().unwrap(), &Storage::from_env().unwrap()).unwrap()
+    load(fixture(path).to_str().unwrap(), &Storage::from_env().unwrap(), &Placement::Cpu).unwrap()
 }
 
 pub fn tiny_model() -> Model {
