@@ -1,8 +1,8 @@
 //! The families: which one a file belongs to, and from its weights to a model.
 
 use super::architecture::Architecture;
+use super::candle::CandleEncoder;
 use super::device::Placement;
-use super::gpu::GpuEncoder;
 use super::transformer::Transformer;
 use super::{Encoder, MlmHead, Model, ModelInfo, ModelStatus, Weights};
 use super::{bert, esm2, esmc, rna_fm, roberta};
@@ -93,9 +93,9 @@ pub fn build(
             let embedding = encoder.decoder_rows().to_vec();
             (Box::new(encoder), embedding)
         }
-        Placement::Gpu { device, dtype, .. } => {
+        Placement::Candle { device, dtype } => {
             let (encoder, embedding) =
-                GpuEncoder::load(&architecture, &tokenizer, &mut weights, device, *dtype)?;
+                CandleEncoder::load(&architecture, &tokenizer, &mut weights, device, *dtype)?;
             (Box::new(encoder), embedding)
         }
     };

@@ -6,11 +6,11 @@
 
 pub mod architecture;
 mod bert;
+mod candle;
 mod device;
 pub mod esm2;
 pub mod esmc;
 pub mod family;
-mod gpu;
 mod head;
 mod hugging_face;
 pub mod kernels;

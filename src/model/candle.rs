@@ -1,4 +1,4 @@
-//! An encoder on a GPU: candle's form of the model there, under the same trait as the CPU's.
+//! An encoder in candle's form, on a GPU, under the same trait as the CPU engine's.
 //!
 //! The head stays on the CPU: its gradient is a hundredth of the encoder's work, runs on all threads beside the GPU, and
 //! is in f32 either way.
@@ -11,14 +11,15 @@ use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 use candle_core::{DType, Device, Tensor};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 
-pub struct GpuEncoder {
+pub struct CandleEncoder {
     mask: u32,
     /// One batch at a time: threads that wait for the GPU do so here, and work on their heads meanwhile.
     model: Mutex<MaskedLm>,
 }
 
-impl GpuEncoder {
+impl CandleEncoder {
     /// Takes the encoder's tensors onto the device; gives it, and the token embedding `[vocabulary, d]`, to which a
     /// decoder may be tied.
     pub fn load(
@@ -31,7 +32,7 @@ impl GpuEncoder {
         let d = architecture.dimensions.hidden_size;
         let mut embedding = Vec::new();
         let shapes = architecture.tensor_shapes().into_iter();
-        let mut tensors = std::collections::BTreeMap::new();
+        let mut tensors = BTreeMap::new();
         for (name, shape) in shapes.filter(|(name, _)| !name.starts_with("lm_head.")) {
             let mut values = weights.take(&name, &shape)?;
             if name == "embed_tokens.weight" {
@@ -45,11 +46,11 @@ impl GpuEncoder {
             tensors.insert(name, tensor.map_err(failed)?);
         }
         let model = MaskedLm::encoder(architecture, tensors).map_err(failed)?;
-        Ok((GpuEncoder { mask: tokenizer.mask, model: Mutex::new(model) }, embedding))
+        Ok((CandleEncoder { mask: tokenizer.mask, model: Mutex::new(model) }, embedding))
     }
 }
 
-impl Encoder for GpuEncoder {
+impl Encoder for CandleEncoder {
     fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()> {
         if tokens.sequences().any(|sequence| sequence.pads > 0) {
             return Err(Error::usage("objective paper-code is computed on the CPU: --device cpu"));
