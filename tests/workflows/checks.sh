@@ -5,13 +5,18 @@ failures=0
 
 # check NAME COMMAND...: runs it in a subshell that ends at the first failing command, and shows its output if it fails.
 check() {
-  local name=$1 began=$SECONDS
+  local name=$1 began=$SECONDS status
   shift
-  if (set -euo pipefail; "$@") > "$work/log" 2>&1; then
+  # not in a condition: there a failing command would end nothing
+  set +e
+  (set -euo pipefail; "$@") > "$work/log" 2>&1
+  status=$?
+  set -e
+  if [ $status = 0 ]; then
     printf 'ok      %3d s  %s\n' $((SECONDS - began)) "$name"
   else
     printf 'FAILED  %3d s  %s\n' $((SECONDS - began)) "$name"
-    tail -n 60 "$work/log" | sed 's/^/        /'
+    tail -n 40 "$work/log" | sed 's/^/        /'
     failures=$((failures + 1))
   fi
 }

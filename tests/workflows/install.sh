@@ -12,7 +12,8 @@ install_nextflow() {
 }
 
 install_snakemake() {
-  python_tool snakemake snakemake==9.27.1 snakefmt==2.1.0 snakemake-storage-plugin-s3==0.3.6
+  python_tool snakemake snakemake==9.27.1 snakefmt==2.1.0 pygments==2.21.0 snakemake-storage-plugin-s3==0.3.6 \
+    snakemake-executor-plugin-slurm==2.8.0 snakemake-executor-plugin-kubernetes==0.5.1 snakemake-executor-plugin-aws-batch==0.2.1
 }
 
 # python_tool COMMAND REQUIREMENT...: in an environment of its own, at the end of PATH.

@@ -3,6 +3,17 @@
 
 pipeline=$root/nextflow
 parsers='v1 v2'
+profiles="docker docker {
+podman podman {
+singularity singularity {
+conda conda {
+slurm executor = 'slurm'
+awsbatch executor = 'awsbatch'
+googlebatch executor = 'google-batch'
+k8s executor = 'k8s'
+gpu accelerator =
+service 512 MB
+test mask_passes = 1"
 
 # nf NAME PARSER ARGUMENTS...: a run in a launch folder of its own, so that runs do not lock one another out.
 nf() {
@@ -11,6 +22,7 @@ nf() {
   shift 2
   mkdir -p "$launch"
   cd "$launch"
+  rm -f trace.tsv
   nextflow run "$@" -with-trace trace.tsv
 }
 
@@ -23,10 +35,25 @@ lint() {
   nextflow lint -o concise "$pipeline"
 }
 
-profile_parses() {
-  export NXF_SYNTAX_PARSER=$1
-  nextflow config -profile "$2" "$pipeline" > "$work/config"
-  grep -qF "$3" "$work/config"
+# Each profile by itself, and something that only it sets; two at a time.
+profiles_parse() {
+  local profile told
+  while read -r profile told; do
+    NXF_SYNTAX_PARSER=v1 nextflow config -profile "$profile" "$pipeline" > "$work/config.$profile" &
+    [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
+  done <<< "$profiles"
+  wait
+  while read -r profile told; do
+    grep -qF -- "$told" "$work/config.$profile" || { echo "profile $profile does not set: $told"; return 1; }
+  done <<< "$profiles"
+}
+
+# All at once under the other parser.
+profiles_parse_together() {
+  local profile told
+  NXF_SYNTAX_PARSER=v2 nextflow config -profile "$(cut -d ' ' -f 1 <<< "$profiles" | paste -sd ,)" "$pipeline" > "$work/config"
+  grep -F -- "executor = 'k8s'" "$work/config"
+  grep -F -- '512 MB' "$work/config"
 }
 
 gpu_takes_the_cuda_container() {
@@ -53,7 +80,7 @@ modules_run() {
   test -s results/score/set.parquet
   # the control has as many records, and others
   test "$(wc -l < results/select/control/selected.tsv)" = "$(wc -l < "$expected/selected.tsv")"
-  ! cmp -s results/select/control/selected.tsv "$expected/selected.tsv"
+  if cmp -s results/select/control/selected.tsv "$expected/selected.tsv"; then return 1; fi
 }
 
 modules_resume() {
@@ -76,8 +103,7 @@ modules_stub() {
   for step in prune select scatter; do test -e results/$step/set/manifest.json; done
   local version
   version=$(bioprune --version)
-  grep -qx "version BIOPRUNE_PRUNE bioprune ${version#bioprune }" .nextflow.log ||
-    grep -q "BIOPRUNE_PRUNE bioprune ${version#bioprune }" "$work/log"
+  grep -qx "version BIOPRUNE_PRUNE bioprune ${version#bioprune }" "$work/log"
 }
 
 samplesheet() {
@@ -87,9 +113,9 @@ samplesheet() {
 }
 
 pipeline_runs() {
-  local name=$1 parser=$2
-  shift 2
-  nf "$name" "$parser" "$pipeline/main.nf" -profile test --input "$work/sheet.csv" --outdir results --sample 50 "$@"
+  local name=$1 parser=$2 profile=$3
+  shift 3
+  nf "$name" "$parser" "$pipeline/main.nf" -profile "$profile" --input "$work/sheet.csv" --outdir results --sample 50 "$@"
   same_coreset results/set
   for file in scores.parquet curvature.safetensors report.html manifest.json; do
     test -s "results/set/$file"
@@ -137,7 +163,7 @@ SCRIPT
 bad_input_is_not_tried_again() {
   printf '>a\nACGU\n>b\nAC!U\n' > "$work/illegal.fa"
   printf 'sample,sequences\nillegal,illegal.fa\n' > "$work/illegal.csv"
-  fails_saying 'illegal' nf illegal v1 "$pipeline/main.nf" -profile test --input "$work/illegal.csv" --outdir results
+  fails_saying "residue 3 is '!'" nf illegal v1 "$pipeline/main.nf" -profile test --input "$work/illegal.csv" --outdir results
   test "$(statuses illegal)" = 'FAILED 1'
 }
 
@@ -156,24 +182,13 @@ through_a_service() {
   trap "kill $service" EXIT
   export BIOPRUNE_SERVER=unix://$socket
   for _ in $(seq 100); do bioprune jobs list > /dev/null 2>&1 && break; sleep 0.1; done
-  pipeline_runs service v1 -profile test,service --skip_multiqc
+  pipeline_runs service v1 test,service --skip_multiqc
   test "$(bioprune jobs list --state complete --json | grep -c '"prune"')" = 2
 }
 
 check 'nextflow: lint' lint
-for parser in $parsers; do
-  check "nextflow, parser $parser: profile docker" profile_parses $parser docker "docker {"
-  check "nextflow, parser $parser: profile podman" profile_parses $parser podman "podman {"
-  check "nextflow, parser $parser: profile singularity" profile_parses $parser singularity "singularity {"
-  check "nextflow, parser $parser: profile conda" profile_parses $parser conda "conda {"
-  check "nextflow, parser $parser: profile slurm" profile_parses $parser slurm "executor = 'slurm'"
-  check "nextflow, parser $parser: profile awsbatch" profile_parses $parser awsbatch "executor = 'awsbatch'"
-  check "nextflow, parser $parser: profile googlebatch" profile_parses $parser googlebatch "executor = 'google-batch'"
-  check "nextflow, parser $parser: profile k8s" profile_parses $parser k8s "executor = 'k8s'"
-  check "nextflow, parser $parser: profile gpu" profile_parses $parser gpu "accelerator ="
-  check "nextflow, parser $parser: profile service" profile_parses $parser service "512 MB"
-  check "nextflow, parser $parser: profile test" profile_parses $parser test "mask_passes = 1"
-done
+check 'nextflow: every profile parses' profiles_parse
+check 'nextflow, parser v2: every profile parses' profiles_parse_together
 check 'nextflow: profile gpu takes the CUDA container where there is something to compute' gpu_takes_the_cuda_container
 for parser in $parsers; do
   check "nextflow, parser $parser: each module and the scatter give the coreset of the command" modules_run $parser
@@ -182,9 +197,9 @@ check 'nextflow: -resume does nothing again' modules_resume
 check 'nextflow: copies of the input in each task make no difference' modules_run_on_copies
 check 'nextflow: stubs write every output, with a version' modules_stub
 samplesheet
-check 'nextflow: the pipeline, one task for each set' pipeline_runs pipeline v2
+check 'nextflow: the pipeline, one task for each set' pipeline_runs pipeline v2 test
 check 'nextflow: MultiQC tells what was kept' multiqc_tells pipeline
-check 'nextflow: the pipeline in shards' pipeline_runs shards v1 --shards 3 --skip_multiqc
+check 'nextflow: the pipeline in shards' pipeline_runs shards v1 test --shards 3 --skip_multiqc
 check 'nextflow: a bad samplesheet is refused by row and column' bad_samplesheet
 check 'nextflow: a busy service is tried again' busy_is_tried_again
 check 'nextflow: bad input is not tried again' bad_input_is_not_tried_again
