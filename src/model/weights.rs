@@ -21,13 +21,22 @@ enum Source {
     Pickle(PthTensors),
 }
 
+/// Where a tensor lies in the file.
+struct Entry {
+    /// The file's own name.
+    own_name: String,
+    shape: Vec<usize>,
+    /// The first row, where this is a part of the file's tensor.
+    first_row: usize,
+}
+
 /// Tensors by name, handed out once each, so that what a family does not use is noticed.
 pub struct Weights {
     /// What errors call the file.
     file: String,
     source: Source,
-    /// Name in the family's terms, by which the file's own name and shape are found.
-    names: BTreeMap<String, (String, Vec<usize>)>,
+    /// By the name in the family's terms.
+    names: BTreeMap<String, Entry>,
     taken: BTreeSet<String>,
     /// What the file or a `config.json` beside it says of the architecture.
     pub config: Map<String, Value>,
@@ -75,6 +84,10 @@ impl Weights {
                 _ => return Err(Error::model(format!("{}: not a JSON object", beside.display()))),
             }
         }
+        if let Ok(words) = std::fs::read_to_string(path.with_file_name("vocab.txt")) {
+            let words: Vec<&str> = words.lines().map(str::trim).filter(|word| !word.is_empty()).collect();
+            config.insert("vocab".into(), Value::from(words.join(" ")));
+        }
         Self::new(shown.to_string(), source, digest, config)
     }
 
@@ -95,19 +108,63 @@ impl Weights {
         for (key, value) in metadata {
             config.entry(key).or_insert(value);
         }
-        let names =
-            shapes.into_iter().map(|(name, shape)| (plain_name(&name).to_string(), (name, shape))).collect();
+        let names = shapes
+            .into_iter()
+            .map(|(own_name, shape)| {
+                (plain_name(&own_name).to_string(), Entry { own_name, shape, first_row: 0 })
+            })
+            .collect();
         Ok(Weights { file, source, names, taken: BTreeSet::new(), config, digest })
     }
 
     /// The shape of a tensor, or `None` where the file has none of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.names.get(name).map(|(_, shape)| shape.as_slice())
+        self.names.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// What errors call the file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Gives tensors other names; those for which `new_name` has none keep theirs.
+    pub fn rename(&mut self, new_name: impl Fn(&str) -> Option<String>) {
+        let names = std::mem::take(&mut self.names).into_iter();
+        self.names = names.map(|(name, entry)| (new_name(&name).unwrap_or(name), entry)).collect();
+    }
+
+    /// Divides a matrix by rows into equal parts of these names; false where there is no such tensor.
+    pub fn split(&mut self, name: &str, parts: &[String]) -> Result<bool> {
+        let Some(Entry { own_name, shape, .. }) = self.names.remove(name) else { return Ok(false) };
+        let [rows, columns] = shape[..] else {
+            return Err(Error::model(format!(
+                "model {}: tensor {name} has shape {shape:?}, expected is a matrix",
+                self.file
+            )));
+        };
+        if !rows.is_multiple_of(parts.len()) {
+            return Err(Error::model(format!(
+                "model {}: tensor {name} has shape {shape:?}, expected are {} equal parts",
+                self.file,
+                parts.len()
+            )));
+        }
+        let rows = rows / parts.len();
+        for (index, part) in parts.iter().enumerate() {
+            let entry =
+                Entry { own_name: own_name.clone(), shape: vec![rows, columns], first_row: index * rows };
+            self.names.insert(part.clone(), entry);
+        }
+        Ok(true)
     }
 
     /// A number that the architecture needs, from the configuration under the first of `keys` that is there.
     pub fn number(&self, keys: &[&str]) -> Option<usize> {
         keys.iter().find_map(|key| self.config.get(*key)?.as_u64()).map(|number| number as usize)
+    }
+
+    pub fn real(&self, key: &str) -> Option<f64> {
+        self.config.get(key)?.as_f64()
     }
 
     pub fn flag(&self, key: &str) -> Option<bool> {
@@ -120,18 +177,23 @@ impl Weights {
 
     /// The values of a tensor in f32, row by row; an error names it and both shapes if it is not of `shape`.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let Some((own_name, found)) = self.names.get(name) else {
+        let Some(entry) = self.names.get(name) else {
             return Err(Error::model(format!("model {}: tensor {name} {shape:?} is missing", self.file)));
         };
-        if found != shape {
+        if entry.shape != shape {
             return Err(Error::model(format!(
-                "model {}: tensor {name} has shape {found:?}, expected is {shape:?}",
-                self.file
+                "model {}: tensor {name} has shape {:?}, expected is {shape:?}",
+                self.file, entry.shape
             )));
         }
-        let values = self.read(own_name).map_err(|error| {
+        let mut values = self.read(&entry.own_name).map_err(|error| {
             Error::model(format!("model {}: tensor {name} cannot be read", self.file)).caused_by(error)
         })?;
+        let count: usize = shape.iter().product();
+        if count < values.len() {
+            let start = entry.first_row * count / shape[0].max(1);
+            values = values[start..start + count].to_vec();
+        }
         if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
             return Err(Error::model(format!("model {}: tensor {name} holds {bad}", self.file)));
         }
@@ -139,10 +201,11 @@ impl Weights {
         Ok(values)
     }
 
-    pub fn layer_norm(&mut self, name: &str, d: usize, epsilon: f32) -> Result<LayerNorm> {
+    /// A LayerNorm over `d` values; one without a bias has zeros for it.
+    pub fn layer_norm(&mut self, name: &str, d: usize, epsilon: f32, bias: bool) -> Result<LayerNorm> {
         Ok(LayerNorm {
             weight: self.take(&format!("{name}.weight"), &[d])?,
-            bias: self.take(&format!("{name}.bias"), &[d])?,
+            bias: if bias { self.take(&format!("{name}.bias"), &[d])? } else { vec![0.0; d] },
             epsilon,
         })
     }
@@ -151,9 +214,9 @@ impl Weights {
     pub fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<()> {
         match self.names.iter().find(|(name, _)| !self.taken.contains(*name) && !ignored(name)) {
             None => Ok(()),
-            Some((name, (_, shape))) => Err(Error::model(format!(
-                "model {}: tensor {name} {shape:?} does not belong to this architecture",
-                self.file
+            Some((name, entry)) => Err(Error::model(format!(
+                "model {}: tensor {name} {:?} does not belong to this architecture",
+                self.file, entry.shape
             ))),
         }
     }
@@ -217,6 +280,12 @@ fn read_pickle(path: &Path) -> candle_core::Result<(PthTensors, Map<String, Valu
             match name.unicode().as_deref() {
                 Ok("model") => key = Some("model"),
                 Ok("args") => arguments = namespace(value),
+                Ok("cfg") => {
+                    let Object::Dict(parts) = value else { continue };
+                    let model =
+                        parts.into_iter().find(|(name, _)| name.clone().unicode().as_deref() == Ok("model"));
+                    arguments = model.map_or(Map::new(), |(_, value)| namespace(value));
+                }
                 _ => {}
             }
         }
@@ -248,7 +317,7 @@ fn namespace(object: Object) -> Map<String, Value> {
 
 /// Without the prefixes that fairseq puts before a sentence encoder's names.
 fn plain_name(name: &str) -> Cow<'_, str> {
-    let name = name.strip_prefix("encoder.").unwrap_or(name);
+    let name = name.strip_prefix("encoder.").or(name.strip_prefix("decoder.")).unwrap_or(name);
     Cow::Borrowed(name.strip_prefix("sentence_encoder.").or(name.strip_prefix("encoder.")).unwrap_or(name))
 }
 
