@@ -23,13 +23,36 @@ pub struct View {
     /// As many tokens as the record has.
     pub input: Vec<u32>,
     pub positions: Vec<u32>,
+    /// Where above 0, the last token is a `<pad>` that stands for this many: of the published procedure alone.
+    pub pads: u32,
+}
+
+impl View {
+    /// The number of tokens that each of `positions` stands for: 1, or [`View::pads`] for the last.
+    pub fn counts(&self) -> impl Iterator<Item = u32> + '_ {
+        let last = self.input.len() as u32 - 1;
+        self.positions.iter().map(move |position| if *position == last { self.pads.max(1) } else { 1 })
+    }
 }
 
 impl Example {
     /// The record as it is; every token counts.
     pub fn unmasked(targets: Vec<u32>) -> Self {
-        let view = View { input: targets.clone(), positions: (0..targets.len() as u32).collect() };
+        let view = View { input: targets.clone(), positions: (0..targets.len() as u32).collect(), pads: 0 };
         Example { targets, views: vec![view] }
+    }
+
+    /// The record as it is, padded to `length` tokens that all count; one pad stands for all.
+    ///
+    /// Pads are embedded alike and see the same, so they share one state in every layer.
+    pub fn padded(mut targets: Vec<u32>, tokenizer: &Tokenizer, length: usize) -> Self {
+        let pads = length.saturating_sub(targets.len()) as u32;
+        if pads > 0 {
+            targets.push(tokenizer.pad);
+        }
+        let mut example = Example::unmasked(targets);
+        example.views.iter_mut().for_each(|view| view.pads = pads);
+        example
     }
 
     /// The first `passes` of the record's systematic masks, each shown with its fold's residues as `<mask>`.
@@ -39,16 +62,26 @@ impl Example {
         let view = |positions: Vec<u32>| {
             let mut input = targets.clone();
             positions.iter().for_each(|position| input[*position as usize] = tokenizer.mask);
-            View { input, positions }
+            View { input, positions, pads: 0 }
         };
         let folds = masks::deal(&targets, tokenizer, seed).into_iter().take(passes as usize);
         let views = folds.filter(|positions| !positions.is_empty()).map(view).collect();
         Example { targets, views }
     }
 
+    /// Tokens of the record itself.
+    pub fn record_tokens(&self) -> usize {
+        self.targets.len() - usize::from(self.views.iter().any(|view| view.pads > 0))
+    }
+
     /// Number of positions that count, over all views.
     pub fn scored(&self) -> usize {
         self.views.iter().map(|view| view.positions.len()).sum()
+    }
+
+    /// Tokens that the mean loss is over: the scored positions, each with its count.
+    pub fn counted(&self) -> u64 {
+        self.views.iter().flat_map(View::counts).map(u64::from).sum()
     }
 
     /// Tokens that go through the encoder, over all views.
@@ -62,8 +95,17 @@ impl Example {
 pub struct PackedTokens {
     /// Token ids of all sequences, `[total_tokens]`.
     pub ids: Vec<u32>,
-    /// Where each sequence ends in `ids`.
-    ends: Vec<usize>,
+    /// Where each sequence ends in `ids`, and its [`View::pads`].
+    ends: Vec<(usize, u32)>,
+}
+
+/// One of the packed sequences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedSequence {
+    /// Its tokens.
+    pub range: Range<usize>,
+    /// As [`View::pads`].
+    pub pads: u32,
 }
 
 impl PackedTokens {
@@ -72,17 +114,16 @@ impl PackedTokens {
         self.ends.clear();
     }
 
-    pub fn push(&mut self, ids: &[u32]) {
-        self.ids.extend_from_slice(ids);
-        self.ends.push(self.ids.len());
+    pub fn push(&mut self, view: &View) {
+        self.ids.extend_from_slice(&view.input);
+        self.ends.push((self.ids.len(), view.pads));
     }
 
-    /// Each sequence's range of tokens.
-    pub fn sequences(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        self.ends.iter().scan(0, |start, end| {
+    pub fn sequences(&self) -> impl Iterator<Item = PackedSequence> + '_ {
+        self.ends.iter().scan(0, |start, (end, pads)| {
             let range = *start..*end;
             *start = *end;
-            Some(range)
+            Some(PackedSequence { range, pads: *pads })
         })
     }
 }

@@ -32,6 +32,7 @@ impl Summary for TrainSummary {
         )];
         rows.extend(report.new_groups.iter().map(|held_out| ("new groups", losses(held_out))));
         rows.extend(report.seen_groups.iter().map(|held_out| ("seen groups", losses(held_out))));
+        rows.extend(report.hairpins.iter().map(|held_out| ("hairpins", losses(held_out))));
         rows.push(("model", self.model.clone()));
         rows
     }

@@ -1,6 +1,7 @@
 //! Per-record gradients of the head's dense weight, in closed form: no autograd, no backward pass of the encoder.
 
 use crate::batching::{Example, PackedTokens};
+use crate::error::Result;
 use crate::model::kernels::{self, PackedMatrix, Store, Strided};
 use crate::model::{MlmHead, Model, Workspace};
 use std::ops::Range;
@@ -47,6 +48,9 @@ struct Plan {
     rows: Range<usize>,
     /// Rows filled so far.
     filled: usize,
+    /// Tokens that the mean loss is over.
+    counted: u64,
+    /// Sum of cross entropies so far.
     loss: f64,
 }
 
@@ -59,7 +63,7 @@ impl<'m> Gradients<'m> {
     /// Hands `each` the gradient of every record, in the order given.
     ///
     /// A record's gradient has the same bits whatever records share the batch.
-    pub fn run(&mut self, records: &[Example], mut each: impl FnMut(usize, RecordGradient)) {
+    pub fn run(&mut self, records: &[Example], mut each: impl FnMut(usize, RecordGradient)) -> Result<()> {
         let d = self.model.head.hidden_size;
         let mut rows = 0;
         let mut plans: Vec<Plan> = records
@@ -67,19 +71,20 @@ impl<'m> Gradients<'m> {
             .map(|record| {
                 let start = rows;
                 rows += record.scored();
-                Plan { rows: start..rows, filled: start, loss: 0.0 }
+                Plan { rows: start..rows, filled: start, counted: record.counted(), loss: 0.0 }
             })
             .collect();
         let (mut delta, mut hidden) = (vec![0.0; rows * d], vec![0.0; rows * d]);
         let passes = records.iter().map(|record| record.views.len()).max().unwrap_or(0);
         for pass in 0..passes {
-            self.pass(pass, records, &mut plans, &mut delta, &mut hidden);
+            self.pass(pass, records, &mut plans, &mut delta, &mut hidden)?;
         }
         for (index, plan) in plans.iter().enumerate() {
             let part = plan.rows.start * d..plan.rows.end * d;
-            let loss = plan.loss / plan.rows.len().max(1) as f64;
+            let loss = plan.loss / plan.counted.max(1) as f64;
             each(index, RecordGradient { loss, delta: &delta[part.clone()], hidden: &hidden[part], d });
         }
+        Ok(())
     }
 
     /// One forward pass over the records' views of that number; fills the records' next rows.
@@ -90,14 +95,11 @@ impl<'m> Gradients<'m> {
         plans: &mut [Plan],
         delta: &mut [f32],
         hidden: &mut [f32],
-    ) {
+    ) -> Result<()> {
         let d = self.model.head.hidden_size;
         self.packed.clear();
-        records
-            .iter()
-            .filter_map(|record| record.views.get(pass))
-            .for_each(|view| self.packed.push(&view.input));
-        self.model.encoder.encode(&self.packed, &mut self.workspace);
+        records.iter().filter_map(|record| record.views.get(pass)).for_each(|view| self.packed.push(view));
+        self.model.encoder.encode(&self.packed, &mut self.workspace)?;
         self.tokens += self.packed.ids.len() as u64;
         let mut start = 0;
         for (record, plan) in records.iter().zip(plans) {
@@ -111,11 +113,17 @@ impl<'m> Gradients<'m> {
             start += view.input.len();
             let targets = view.positions.iter().map(|position| record.targets[*position as usize]);
             let part = first * d..plan.filled * d;
-            let scale = 1.0 / plan.rows.len() as f32;
-            plan.loss +=
-                self.head.delta(&self.model.head, &hidden[part.clone()], targets, scale, &mut delta[part]);
+            let scored = Scored { targets: targets.zip(view.counts()), counted: plan.counted as f32 };
+            plan.loss += self.head.delta(&self.model.head, &hidden[part.clone()], scored, &mut delta[part]);
         }
+        Ok(())
     }
+}
+
+/// What is predicted in each row, how many tokens the row stands for, and how many there are in the record.
+struct Scored<I> {
+    targets: I,
+    counted: f32,
 }
 
 /// Memory of the head's forward and backward pass over a block of rows.
@@ -129,13 +137,12 @@ struct HeadRows {
 impl HeadRows {
     /// δ of each row, and the sum of the rows' cross entropies in nats.
     ///
-    /// `r = (softmax(z) - onehot(target)) * scale`, `δ = gelu'(u) ∘ LayerNormBackward(Eᵀ r)`.
+    /// `r = (softmax(z) - onehot(target)) * count / counted`, `δ = gelu'(u) ∘ LayerNormBackward(Eᵀ r)`.
     fn delta(
         &mut self,
         head: &MlmHead,
         hidden: &[f32],
-        mut targets: impl Iterator<Item = u32>,
-        scale: f32,
+        mut scored: Scored<impl Iterator<Item = (u32, u32)>>,
         delta: &mut [f32],
     ) -> f64 {
         let (d, vocabulary) = (head.hidden_size, head.vocabulary);
@@ -146,9 +153,10 @@ impl HeadRows {
             self.y.resize(rows * d, 0.0);
             self.z.resize(rows * vocabulary, 0.0);
             head.forward(hidden, &mut self.u, &mut self.y, &mut self.z);
-            for (z, target) in self.z.chunks_exact_mut(vocabulary).zip(&mut targets) {
+            for (z, (target, count)) in self.z.chunks_exact_mut(vocabulary).zip(&mut scored.targets) {
                 let target_logit = z[target as usize];
-                loss += (kernels::softmax(z) - target_logit) as f64;
+                loss += (kernels::softmax(z) - target_logit) as f64 * f64::from(count);
+                let scale = count as f32 / scored.counted;
                 z[target as usize] -= 1.0;
                 z.iter_mut().for_each(|r| *r *= scale);
             }

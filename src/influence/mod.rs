@@ -22,6 +22,9 @@ pub use scorer::{Score, Scorer, accumulate};
 use crate::batching::Example;
 use crate::tokenizer::Tokenizer;
 
+/// Tokens that the published program pads every record to, and cuts it at.
+pub const PAPER_TOKENS: usize = 1024;
+
 /// What is scored: the objective, its mask passes and the seed of its masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
@@ -37,6 +40,7 @@ impl Task {
         match self.objective {
             Objective::MaskedLm => Example::masked(tokens, tokenizer, self.mask_passes, self.seed),
             Objective::Reconstruction => Example::unmasked(tokens),
+            Objective::PaperCode => Example::padded(tokens, tokenizer, PAPER_TOKENS),
         }
     }
 }

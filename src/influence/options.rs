@@ -14,6 +14,9 @@ pub enum Objective {
     MaskedLm,
     /// Nothing is masked and every real token counts
     Reconstruction,
+    /// As the published program computes it, for RNA-FM: inputs padded to 1024 tokens, the padding attended to and
+    /// counted; needs the plain estimator (see --preset paper)
+    PaperCode,
 }
 
 /// How the squared gradient is estimated.

@@ -83,7 +83,7 @@ pub fn accumulate(gradients: &mut Gradients, records: &[Example], sum: &mut Curv
             record.expand(&mut gradient, &mut pack);
             outcome = sum.add(&gradient);
         }
-    });
+    })?;
     outcome
 }
 

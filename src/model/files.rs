@@ -1,6 +1,5 @@
 //! Which of a folder's files hold a model's weights; the same for local folders, object stores and the hub.
 
-use super::shards::INDEX;
 use crate::error::{Error, Result};
 
 /// Names that weights have, in the order they are looked for.
@@ -16,7 +15,6 @@ const WEIGHTS: [&str; 8] = [
 ];
 
 const EXTENSIONS: [&str; 3] = [".safetensors", ".pth", ".pt"];
-
 
 /// Picks a model's weights (or their index) out of the names in a folder, which may have folders in them: one of the
 /// names that weights usually have, else the one file that looks like weights.
@@ -50,11 +48,6 @@ pub(super) fn beside(name: &str, other: &str) -> String {
     }
 }
 
-/// Whether the name is that of an index, whose shards have to be fetched as well.
-pub(super) fn is_index(name: &str) -> bool {
-    name.ends_with(INDEX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +56,10 @@ mod tests {
     fn the_usual_names_win_and_a_lone_file_is_found() {
         for (names, expected) in [
             (&["pytorch_model.bin", "config.json", "model.safetensors"][..], "model.safetensors"),
-            (&["model-00001-of-00002.safetensors", "model.safetensors.index.json"], "model.safetensors.index.json"),
+            (
+                &["model-00001-of-00002.safetensors", "model.safetensors.index.json"],
+                "model.safetensors.index.json",
+            ),
             (&["README.md", "data/weights/esmc.pth"], "data/weights/esmc.pth"),
             (&["x.PT"], "x.PT"),
             (&["pytorch_model.bin", "tf_model.h5", "optimizer.pt"], "pytorch_model.bin"),

@@ -1,5 +1,6 @@
 //! The masked-LM head: dense, exact GELU, LayerNorm, decoder.
 
+use super::architecture::Architecture;
 use super::kernels::{LayerNorm, PackedMatrix, Strided};
 use super::{Weights, kernels};
 use crate::error::Result;
@@ -9,6 +10,7 @@ use crate::error::Result;
 /// `u = W h + b`, `v = gelu(u)`, `y = LayerNorm(v)`, `z = E y + c` with W `[d, d]` and E `[vocabulary, d]`.
 pub struct MlmHead {
     pub hidden_size: usize,
+    /// Logits, of which a family may have more than tokens.
     pub vocabulary: usize,
     /// Wᵀ, `[d, d]`.
     pub dense: PackedMatrix,
@@ -22,19 +24,24 @@ pub struct MlmHead {
 }
 
 impl MlmHead {
-    /// Reads `lm_head.*` in fairseq's names; `embedding` (`[vocabulary, d]`) is the tied decoder.
-    pub fn tied(weights: &mut Weights, embedding: &[f32], d: usize, epsilon: f32) -> Result<Self> {
-        let vocabulary = embedding.len() / d;
+    /// Takes `lm_head.*`; `embedding` (`[vocabulary, d]`) is the decoder where the architecture ties it.
+    pub fn load(architecture: &Architecture, embedding: &[f32], weights: &mut Weights) -> Result<Self> {
+        let (d, vocabulary) = (architecture.dimensions.hidden_size, architecture.logits);
         let dense = weights.take("lm_head.dense.weight", &[d, d])?;
+        let untied = match architecture.tied_decoder {
+            true => None,
+            false => Some(weights.take("lm_head.weight", &[vocabulary, d])?),
+        };
+        let decoder = untied.as_deref().unwrap_or(embedding);
         Ok(MlmHead {
             hidden_size: d,
             vocabulary,
             dense: PackedMatrix::new(d, d, Strided::transposed(&dense, d)),
             dense_bias: weights.take("lm_head.dense.bias", &[d])?,
-            norm: weights.layer_norm("lm_head.layer_norm", d, epsilon)?,
-            decoder: PackedMatrix::new(d, vocabulary, Strided::transposed(embedding, d)),
+            norm: weights.layer_norm("lm_head.layer_norm", d, architecture.epsilon, true)?,
+            decoder: PackedMatrix::new(d, vocabulary, Strided::transposed(decoder, d)),
             decoder_bias: weights.take("lm_head.bias", &[vocabulary])?,
-            decoder_backward: PackedMatrix::new(vocabulary, d, Strided::rows(embedding, d)),
+            decoder_backward: PackedMatrix::new(vocabulary, d, Strided::rows(decoder, d)),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The models that have a name, and loading by name or by file.
 
-use super::{Model, Weights, files, rna_fm};
+use super::{Model, Placement, Weights, family, files};
 use crate::error::{Error, Result};
 use crate::storage::{Location, Storage, io_error};
 use serde::{Deserialize, Serialize};
@@ -61,13 +61,13 @@ pub fn show(name: &str) -> Result<ModelInfo> {
 
 /// What the model of that name, directory or file is.
 pub fn describe(model: &str, storage: &Storage) -> Result<ModelInfo> {
-    Ok(load(model, storage)?.info)
+    Ok(load(model, storage, &Placement::Cpu)?.info)
 }
 
 /// Loads a model by its registry name, or from a directory or file, local or in object storage.
-pub fn load(model: &str, storage: &Storage) -> Result<Model> {
+pub fn load(model: &str, storage: &Storage, placement: &Placement) -> Result<Model> {
     let (weights, status) = open(model, storage)?;
-    rna_fm::load(model, status, weights)
+    family::load(model, status, weights, placement)
 }
 
 /// Opens a model's weights, named as for [`load`].
@@ -105,7 +105,7 @@ impl Embedded {
     }
 
     fn load(&self) -> Result<Model> {
-        rna_fm::load(self.name, ModelStatus::Embedded, self.weights()?)
+        family::load(self.name, ModelStatus::Embedded, self.weights()?, &Placement::Cpu)
     }
 }
 
@@ -124,8 +124,7 @@ fn weights_file(path: &Path, model: &str) -> Result<PathBuf> {
             names()
         )));
     };
-    let found: Vec<String> =
-        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let found: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
     let mut found: Vec<&str> = found.iter().map(String::as_str).collect();
     found.sort_unstable();
     Ok(path.join(files::choose(&found, model)?))

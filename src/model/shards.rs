@@ -27,8 +27,9 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<Vec<PathBuf>> {
 
 /// The names in an index; each is that of a file in the same folder.
 pub(super) fn names(index: &[u8], shown: &str) -> Result<BTreeSet<String>> {
-    let index: Index = serde_json::from_slice(index)
-        .map_err(|error| Error::model(format!("model {shown}: its index has no weight_map")).caused_by(error))?;
+    let index: Index = serde_json::from_slice(index).map_err(|error| {
+        Error::model(format!("model {shown}: its index has no weight_map")).caused_by(error)
+    })?;
     let names: BTreeSet<String> = index.weight_map.into_values().collect();
     match names.iter().find(|name| name.is_empty() || name.starts_with('.') || name.contains(['/', '\\'])) {
         Some(name) => Err(Error::model(format!(

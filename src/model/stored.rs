@@ -66,11 +66,15 @@ impl StoredTensor {
                 .try_fold(1usize, |end, (size, stride)| end.checked_add((size - 1).checked_mul(*stride)?)),
         };
         match end {
-            Some(end) if end <= room && count <= room => Ok(StoredTensor { element, shape, strides, start, count }),
-            Some(end) if end <= room => {
-                Err(format!("shape {shape:?} with strides {strides:?} repeats the {room} elements that are there"))
+            Some(end) if end <= room && count <= room => {
+                Ok(StoredTensor { element, shape, strides, start, count })
             }
-            _ => Err(format!("shape {shape:?} with strides {strides:?} reaches past the {room} elements that are there")),
+            Some(end) if end <= room => Err(format!(
+                "shape {shape:?} with strides {strides:?} repeats the {room} elements that are there"
+            )),
+            _ => Err(format!(
+                "shape {shape:?} with strides {strides:?} reaches past the {room} elements that are there"
+            )),
         }
     }
 
@@ -90,6 +94,20 @@ impl StoredTensor {
     /// Bytes of its elements.
     pub fn size(&self) -> usize {
         self.count * self.element.size()
+    }
+
+    /// A matrix by rows in equal parts; `None` where it is no matrix or cannot be divided so.
+    pub fn split(&self, parts: usize) -> Option<Vec<StoredTensor>> {
+        let [rows, columns] = self.shape[..] else { return None };
+        let rows = rows.is_multiple_of(parts).then(|| rows / parts)?;
+        let step = rows * self.strides[0] * self.element.size();
+        let part = |index| StoredTensor {
+            shape: vec![rows, columns],
+            start: self.start + index * step,
+            count: rows * columns,
+            ..self.clone()
+        };
+        Some((0..parts).map(part).collect())
     }
 
     /// The elements in f32, row by row, out of the file's bytes.
@@ -115,7 +133,8 @@ impl StoredTensor {
             return elements.iter().take(self.count).map(|bytes| value(*bytes)).collect();
         }
         // Runs along the last dimension, whose start an odometer over the others gives.
-        let (Some((width, others)), Some((step, strides))) = (self.shape.split_last(), self.strides.split_last())
+        let (Some((width, others)), Some((step, strides))) =
+            (self.shape.split_last(), self.strides.split_last())
         else {
             return Vec::new();
         };
@@ -123,7 +142,9 @@ impl StoredTensor {
         let mut index = vec![0usize; others.len()];
         while values.len() < self.count {
             let start: usize = index.iter().zip(strides).map(|(at, stride)| at * stride).sum();
-            values.extend((0..*width).filter_map(|column| elements.get(start + column * step)).map(|b| value(*b)));
+            values.extend(
+                (0..*width).filter_map(|column| elements.get(start + column * step)).map(|b| value(*b)),
+            );
             for dimension in (0..others.len()).rev() {
                 index[dimension] += 1;
                 if index[dimension] < others[dimension] {
@@ -158,7 +179,9 @@ mod tests {
     fn strided_elements_come_row_by_row() {
         let file = f32_file(12);
         let tensor = |shape: &[usize], strides: &[usize], start: usize, room: usize| {
-            StoredTensor::new(Element::F32, shape.to_vec(), strides.to_vec(), start, room).unwrap().values(&file)
+            StoredTensor::new(Element::F32, shape.to_vec(), strides.to_vec(), start, room)
+                .unwrap()
+                .values(&file)
         };
         assert_eq!(tensor(&[2, 3], &[3, 1], 0, 12), [0., 1., 2., 3., 4., 5.]);
         assert_eq!(tensor(&[3, 2], &[1, 3], 0, 12), [0., 3., 1., 4., 2., 5.], "a transposed matrix");
@@ -166,6 +189,20 @@ mod tests {
         assert_eq!(tensor(&[2, 1, 2], &[2, 77, 1], 0, 12), [0., 1., 2., 3.], "one element has no stride");
         assert_eq!(tensor(&[], &[], 8, 10), [2.0], "a scalar");
         assert!(tensor(&[0, 5], &[5, 1], 0, 12).is_empty());
+    }
+
+    #[test]
+    fn a_matrix_is_divided_by_rows() {
+        let file = f32_file(12);
+        let parts = |strides: &[usize], parts| {
+            let tensor = StoredTensor::new(Element::F32, vec![4, 3], strides.to_vec(), 0, 12).unwrap();
+            Some(tensor.split(parts)?.iter().map(|part| part.values(&file)).collect::<Vec<_>>())
+        };
+        let expected = [[0., 1., 2., 3., 4., 5.], [6., 7., 8., 9., 10., 11.]];
+        assert_eq!(parts(&[3, 1], 2).unwrap(), expected);
+        let transposed = [[0., 4., 8., 1., 5., 9.], [2., 6., 10., 3., 7., 11.]];
+        assert_eq!(parts(&[1, 4], 2).unwrap(), transposed);
+        assert_eq!(parts(&[3, 1], 3), None, "four rows are not three equal parts");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Weights {
 
     /// A safetensors or PyTorch file, told apart by its first bytes; or an index (`….index.json`) of several.
     ///
-    /// A `config.json` beside it has the last word on what the file says of its architecture.
+    /// A `config.json` beside it has the last word on the architecture, a `vocab.txt` on the alphabet.
     ///
     /// # Errors
     /// All have the code `model_unavailable` and name `shown`.
@@ -76,13 +76,16 @@ impl Weights {
                 1 => shown.to_string(),
                 _ => format!("{shown}, {}", path.file_name().unwrap_or_default().display()),
             };
-            let bytes = map(path).map_err(|error| {
-                Error::model(format!("model {name} cannot be read")).caused_by(error)
-            })?;
+            let bytes = map(path)
+                .map_err(|error| Error::model(format!("model {name} cannot be read")).caused_by(error))?;
             parts.push((name, bytes));
         }
         let mut weights = Self::new(shown, parts)?;
         weights.config.extend(config_beside(path)?);
+        if let Ok(words) = std::fs::read_to_string(path.with_file_name("vocab.txt")) {
+            let words: Vec<&str> = words.lines().map(str::trim).filter(|word| !word.is_empty()).collect();
+            weights.config.insert("vocab".into(), Value::from(words.join(" ")));
+        }
         Ok(weights)
     }
 
@@ -95,7 +98,9 @@ impl Weights {
             config.extend(more);
             for (own_name, tensor) in found {
                 let plain = plain_name(&own_name).to_string();
-                if let Some(other) = tensors.insert(plain, Placed { own_name: own_name.clone(), part, tensor }) {
+                if let Some(other) =
+                    tensors.insert(plain, Placed { own_name: own_name.clone(), part, tensor })
+                {
                     return Err(Error::model(format!(
                         "model {file}: tensors {} and {own_name} have the same place",
                         other.own_name
@@ -114,9 +119,45 @@ impl Weights {
         self.tensors.get(name).map(|placed| placed.tensor.shape())
     }
 
+    /// What errors call the file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Gives tensors other names; those for which `new_name` has none, or one that is there already, keep theirs.
+    pub fn rename(&mut self, new_name: impl Fn(&str) -> Option<String>) {
+        for name in self.tensors.keys().cloned().collect::<Vec<_>>() {
+            let Some(new) = new_name(&name).filter(|new| !self.tensors.contains_key(new)) else { continue };
+            if let Some(placed) = self.tensors.remove(&name) {
+                self.tensors.insert(new, placed);
+            }
+        }
+    }
+
+    /// Divides a matrix by rows into equal parts of these names; false where there is no such tensor.
+    pub fn split(&mut self, name: &str, parts: &[String]) -> Result<bool> {
+        let Some(Placed { own_name, part, tensor }) = self.tensors.remove(name) else { return Ok(false) };
+        let Some(pieces) = tensor.split(parts.len()) else {
+            return Err(Error::model(format!(
+                "model {}: tensor {name} has shape {:?}, expected is a matrix of {} equal parts",
+                self.file,
+                tensor.shape(),
+                parts.len()
+            )));
+        };
+        for (name, tensor) in parts.iter().zip(pieces) {
+            self.tensors.insert(name.clone(), Placed { own_name: own_name.clone(), part, tensor });
+        }
+        Ok(true)
+    }
+
     /// A number that the architecture needs, from the configuration under the first of `keys` that is there.
     pub fn number(&self, keys: &[&str]) -> Option<usize> {
         keys.iter().find_map(|key| self.config.get(*key)?.as_u64()).map(|number| number as usize)
+    }
+
+    pub fn real(&self, key: &str) -> Option<f64> {
+        self.config.get(key)?.as_f64()
     }
 
     pub fn flag(&self, key: &str) -> Option<bool> {
@@ -147,10 +188,11 @@ impl Weights {
         Ok(values)
     }
 
-    pub fn layer_norm(&mut self, name: &str, d: usize, epsilon: f32) -> Result<LayerNorm> {
+    /// A LayerNorm over `d` values; one without a bias has zeros for it.
+    pub fn layer_norm(&mut self, name: &str, d: usize, epsilon: f32, bias: bool) -> Result<LayerNorm> {
         Ok(LayerNorm {
             weight: self.take(&format!("{name}.weight"), &[d])?,
-            bias: self.take(&format!("{name}.bias"), &[d])?,
+            bias: if bias { self.take(&format!("{name}.bias"), &[d])? } else { vec![0.0; d] },
             epsilon,
         })
     }
@@ -210,6 +252,6 @@ fn config_beside(path: &Path) -> Result<Map<String, Value>> {
 
 /// Without the prefixes that fairseq puts before a sentence encoder's names.
 fn plain_name(name: &str) -> &str {
-    let name = name.strip_prefix("encoder.").unwrap_or(name);
+    let name = name.strip_prefix("encoder.").or(name.strip_prefix("decoder.")).unwrap_or(name);
     name.strip_prefix("sentence_encoder.").or(name.strip_prefix("encoder.")).unwrap_or(name)
 }

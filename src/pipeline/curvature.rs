@@ -14,6 +14,7 @@ const MAX_FILE_BYTES: u64 = 8 << 30;
 /// Estimates the curvature on a random sample of the records and writes it.
 pub fn curvature(request: &CurvatureRequest, context: &Context) -> Result<CurvatureSummary> {
     let started = Instant::now();
+    let request = &request.settled()?;
     let output: Location = request.output.parse()?;
     let session =
         Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;

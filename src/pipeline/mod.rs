@@ -6,6 +6,7 @@
 mod context;
 mod curvature;
 mod merge;
+mod preset;
 mod prune;
 mod reading;
 mod request;
@@ -23,6 +24,7 @@ mod workers;
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
 pub use merge::merge;
+pub use preset::Preset;
 pub use prune::prune;
 pub use request::{
     CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions,

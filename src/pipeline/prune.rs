@@ -2,6 +2,7 @@
 
 use super::select::{Job, Started, clear, open, output_file};
 use super::session::Session;
+use super::validate::check_estimator;
 use super::{Context, Counts, CurvatureSummary, PruneRequest, PruneSummary, ScoreSummary, curvature, score};
 use crate::error::{Code, Result};
 use crate::influence::{CurvatureMetadata, CurvatureSum};
@@ -20,6 +21,8 @@ const SCORES: &str = "scores.parquet";
 /// again, so that a run that was killed goes on from its last finished step, to the same bytes.
 pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> {
     let started = Started::now();
+    let request = &request.settled()?;
+    check_estimator(&request.objective, &request.score)?;
     let output: Location = request.output.parse()?;
     clear(&output, context)?;
     let mut session =

@@ -1,9 +1,11 @@
 //! What can be asked for. One struct for each command serves as its flags, its JSON body and its OpenAPI schema:
 //! a request's fields are the long flags in snake case.
 
+use super::Preset;
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
+use crate::model::{DeviceChoice, PrecisionChoice};
 use crate::selection::{Budget, Strategy};
 use crate::sequence::{InputOptions, Shard};
 use clap::Args;
@@ -19,6 +21,15 @@ pub struct ModelOptions {
     /// Reference model: a registry name (see `bioprune models list`), or a directory or file, local or in object storage
     #[arg(long, env = "BIOPRUNE_MODEL", default_value = "rna-nano")]
     pub model: String,
+
+    /// Where the model computes: `auto` (a GPU that answers, else the CPU), `cpu`, `cuda` or `cuda:N`
+    #[arg(long, env = "BIOPRUNE_DEVICE", default_value = "auto")]
+    #[schema(value_type = String, example = "auto", pattern = r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+    pub device: DeviceChoice,
+
+    /// Precision of the encoder; the head, all sums and the scores are in f32 and wider
+    #[arg(long, env = "BIOPRUNE_PRECISION", value_enum, default_value = "auto")]
+    pub precision: PrecisionChoice,
 
     /// Compute threads; 0 takes what the machine or its cgroup grants
     #[arg(long, env = "BIOPRUNE_THREADS", default_value_t = 0, value_parser = in_range(THREADS))]
@@ -139,6 +150,11 @@ pub struct PruneRequest {
     #[serde(default)]
     pub adapt: bool,
 
+    /// Options of a publication: sets those that define a score
+    #[arg(long, value_enum, conflicts_with_all = ["objective", "mask_passes", "sample", "estimator", "damping"])]
+    #[serde(default)]
+    pub preset: Option<Preset>,
+
     #[command(flatten)]
     #[serde(flatten)]
     pub model: ModelOptions,
@@ -176,6 +192,11 @@ pub struct CurvatureRequest {
     #[schema(value_type = Option<String>, example = "1/8", pattern = r"^[0-9]+/[0-9]+$")]
     #[serde(default)]
     pub shard: Option<Shard>,
+
+    /// Options of a publication: sets those that define a score
+    #[arg(long, value_enum, conflicts_with_all = ["objective", "mask_passes", "sample"])]
+    #[serde(default)]
+    pub preset: Option<Preset>,
 
     #[command(flatten)]
     #[serde(flatten)]
@@ -218,6 +239,11 @@ pub struct ScoreRequest {
     #[arg(long, conflicts_with = "curvature")]
     #[serde(default)]
     pub adapt: bool,
+
+    /// Options of a publication: sets those that define a score
+    #[arg(long, value_enum, conflicts_with_all = ["objective", "mask_passes", "sample", "estimator", "damping"])]
+    #[serde(default)]
+    pub preset: Option<Preset>,
 
     #[command(flatten)]
     #[serde(flatten)]

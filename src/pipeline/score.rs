@@ -1,6 +1,7 @@
 //! The scoring job.
 
 use super::session::Session;
+use super::validate::check_estimator;
 use super::{Context, Counts, CurvatureSummary, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
 use crate::error::{Error, Result};
 use crate::influence::{Curvature, CurvatureMetadata, CurvatureSum};
@@ -12,6 +13,8 @@ use std::time::Instant;
 /// Scores every record of the inputs, or of one shard of them.
 pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> {
     let started = Instant::now();
+    let request = &request.settled()?;
+    check_estimator(&request.objective, &request.score)?;
     let output: Location = request.output.parse()?;
     // Before any work: the name must say a format.
     ScoresFormat::of_name(output.file_name())?;
@@ -90,6 +93,7 @@ pub(super) fn metadata(
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_string(),
         model: ModelRef { name: model.name, digest: model.digest },
+        engine: session.placement.engine().to_string(),
         objective: session.task.objective,
         mask_passes: session.task.mask_passes,
         estimator: options.estimator,

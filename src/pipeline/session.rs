@@ -8,12 +8,13 @@ use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
 use crate::batching::Example;
 use crate::error::{Error, Result};
 use crate::influence::{
-    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference, Sample,
-    Scorer, Task, accumulate,
+    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference,
+    Objective, PAPER_TOKENS, Sample, Scorer, Task, accumulate,
 };
-use crate::model::{self, Model, Weights};
+use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
+use crate::tokenizer;
 use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
 use std::thread::available_parallelism;
 
@@ -21,6 +22,7 @@ use std::thread::available_parallelism;
 pub(super) struct Session<'a> {
     pub context: &'a Context,
     pub model: Model,
+    pub placement: Placement,
     pub dataset: Dataset,
     pub task: Task,
     pub threads: usize,
@@ -36,7 +38,12 @@ impl<'a> Session<'a> {
         model: &ModelOptions,
         objective: &ObjectiveOptions,
     ) -> Result<Self> {
-        let loaded = model::load(&model.model, &context.storage)?;
+        let (placement, told) = Placement::settle(model.device, model.precision)?;
+        log::info!("{} computes {told}", model.model);
+        let mut loaded = model::load(&model.model, &context.storage, &placement)?;
+        if objective.objective == Objective::PaperCode {
+            as_published(&mut loaded)?;
+        }
         let dataset = Dataset::open(&context.storage, inputs, input)?;
         let task =
             Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
@@ -44,6 +51,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             context,
             model: loaded,
+            placement,
             dataset,
             task,
             threads,
@@ -62,14 +70,18 @@ impl<'a> Session<'a> {
             records.push(EncodedRecord { hash: record.hash, tokens: record.tokens, group: 0 });
         }
         let (weights, status) = model::open(name, &self.context.storage)?;
-        let start = TrainedModel::from_weights(weights)?;
+        let (start, tokenizer) = TrainedModel::from_weights(weights)?;
         let mut observer =
             AdaptObserver { tracker: Tracker::new(self.context, Stage::Adapt, None), tokens: 0 };
         let adapted =
             train::adapt(start, &self.model.tokenizer, &records, seed, self.threads, &mut observer)?;
         observer.tracker.finish();
         let weights = Weights::held(name, adapted.to_safetensors(Precision::F32)?)?;
-        self.model = model::rna_fm::load(name, status, weights)?;
+        let read = family::Read { architecture: adapted.architecture, tokenizer };
+        let adapted = family::build(name, status, read, weights, &self.placement)?;
+        let info = ModelInfo { digest: adapted.info.digest, ..self.model.info.clone() };
+        // The tokenizer stays: paper-code has one of its own.
+        self.model = Model { info, tokenizer: self.model.tokenizer.clone(), ..adapted };
         Ok(())
     }
 
@@ -87,6 +99,7 @@ impl<'a> Session<'a> {
             schema_version: CurvatureMetadata::SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_string(),
             model: self.model_reference(),
+            engine: self.placement.engine().to_string(),
             objective: self.task.objective,
             mask_passes: self.task.mask_passes,
             seed: self.task.seed,
@@ -165,6 +178,21 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Has a model read records as the published program does, which is defined for RNA-FM alone.
+fn as_published(model: &mut Model) -> Result<()> {
+    let published = tokenizer::rna_fm_as_published();
+    if model.tokenizer.vocabulary != published.vocabulary || (model.info.max_tokens as usize) < PAPER_TOKENS {
+        return Err(Error::usage(format!(
+            "objective paper-code is the published program's, for RNA-FM in its official form with {PAPER_TOKENS} \
+             positions; {} is of family {} with {} tokens and {} positions",
+            model.info.name, model.info.family, model.info.vocabulary, model.info.max_tokens
+        )));
+    }
+    model.tokenizer = published;
+    model.info.max_tokens = PAPER_TOKENS as u32;
+    Ok(())
+}
+
 /// Tells how far a fine-tuning is, and ends it once the job is canceled.
 struct AdaptObserver<'a> {
     tracker: Tracker<'a>,
@@ -215,7 +243,7 @@ impl Worker for ScoreWorker<'_, '_> {
         let (records, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let tokens = examples.iter().map(|example: &Example| example.tokens() as u64).sum();
         let mut scores = Vec::with_capacity(records.len());
-        self.gradients.run(&examples, |_, gradient| scores.push(self.scorer.score(&gradient)));
+        self.gradients.run(&examples, |_, gradient| scores.push(self.scorer.score(&gradient)))?;
         let mut rows = Vec::with_capacity(records.len());
         for ((record, example), score) in records.into_iter().zip(&examples).zip(scores) {
             if !(score.influence.is_finite() && score.loss.is_finite()) {
@@ -232,7 +260,7 @@ impl Worker for ScoreWorker<'_, '_> {
                 id: record.id(),
                 record_hash: record.hash,
                 residues: record.residues,
-                tokens: example.targets.len() as u32,
+                tokens: example.record_tokens() as u32,
                 truncated: record.truncated,
                 loss: score.loss,
                 grad_norm: score.grad_norm,

@@ -4,10 +4,9 @@ use super::reading::Reading;
 use super::{Context, TrainSummary, session};
 use crate::error::Result;
 use crate::model;
-use crate::sequence::Dataset;
+use crate::sequence::{Dataset, InputFormat, InputOptions};
 use crate::storage::{Location, io_error};
-use crate::tokenizer;
-use crate::train::{self, Corpus, Observer, Precision, TrainRequest, TrainedModel};
+use crate::train::{self, Corpus, Groups, Observer, Precision, TrainRequest, TrainedModel};
 use std::io::Write;
 
 /// Trains a masked language model and writes it; `follow` is told how the training goes.
@@ -20,15 +19,12 @@ pub fn train(
 ) -> Result<TrainSummary> {
     let output: Location = request.output.parse()?;
     let threads = session::threads(request.threads);
-    let start = match &request.init {
-        Some(model) => Some(TrainedModel::from_weights(model::open(model, &context.storage)?.0)?),
-        None => None,
+    let (start, tokenizer) = match &request.init {
+        Some(model) => TrainedModel::from_weights(model::open(model, &context.storage)?.0)?,
+        None => request.random()?,
     };
-    let tokenizer = tokenizer::rna_fm();
-    let max_tokens = match &start {
-        Some(model) => model.config.max_positions,
-        None => request.max_tokens as usize,
-    };
+    start.check_file()?;
+    let max_tokens = start.architecture.dimensions.max_positions;
     let dataset = Dataset::open(&context.storage, &request.inputs, &request.input)?;
     let mut reading = Reading::new(&dataset, dataset.records(None), (&tokenizer, max_tokens), &request.input);
     let mut records = Vec::new();
@@ -36,11 +32,20 @@ pub fn train(
         context.cancel.check()?;
         records.push(Ok((record.header, record.hash, record.tokens)));
     }
-    let corpus = Corpus::read(records.into_iter(), &request.split, request.seed)?;
+    let groups = request.split.groups.as_ref().map(|table| groups(table, request, context)).transpose()?;
+    let corpus = Corpus::read(records.into_iter(), groups.as_ref(), &request.split, request.seed)?;
     let mut observer = Following { context, precision: request.precision(), output: &output, follow };
     let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
     save(&trained, request.precision(), &output, context)?;
     Ok(TrainSummary { model: output.to_string(), report })
+}
+
+/// The table of groups: its lines are read as a text input's.
+fn groups(table: &str, request: &TrainRequest, context: &Context) -> Result<Groups> {
+    let options = InputOptions { input_format: InputFormat::Text, ..InputOptions::default() };
+    let dataset = Dataset::open(&context.storage, &[table.to_string()], &options)?;
+    let lines = dataset.records(None).map(|line| Ok(line?.sequence().to_vec()));
+    Groups::read(table, request.split.group_column.as_deref(), lines)
 }
 
 struct Following<'a> {

@@ -1,10 +1,11 @@
 //! Which values a request's fields may have: one home for the rules, whether a request comes from flags or from JSON.
 
 use super::request::{
-    CurvatureRequest, ModelOptions, ObjectiveOptions, PruneRequest, ScoreRequest, SelectRequest,
-    StrategyOptions,
+    CurvatureRequest, ModelOptions, ObjectiveOptions, PruneRequest, ScoreOptions, ScoreRequest,
+    SelectRequest, StrategyOptions,
 };
 use crate::error::{Code, Error};
+use crate::influence::{Estimator, Objective};
 use crate::selection::Strategy;
 use crate::sequence::InputOptions;
 use std::fmt::Display;
@@ -111,11 +112,25 @@ impl InputOptions {
     }
 }
 
+/// The published program counts a pad once for each token it stands for: products of different positions have no
+/// meaning there.
+pub(super) fn check_estimator(objective: &ObjectiveOptions, score: &ScoreOptions) -> Checked {
+    if objective.objective == Objective::PaperCode && score.estimator != Estimator::Plain {
+        return invalid(
+            "estimator",
+            "the objective paper-code allows the estimator plain alone (see the preset paper)",
+        );
+    }
+    Ok(())
+}
+
 impl PruneRequest {
     /// Whether each field has an allowed value, and the fields go together.
     pub fn validate(&self) -> Result<(), InvalidField> {
         named("inputs", &self.inputs)?;
         not_empty("output", &self.output)?;
+        let settled = self.settled()?;
+        check_estimator(&settled.objective, &settled.score)?;
         self.model.validate()?;
         self.objective.validate()?;
         self.strategy.validate()?;
@@ -128,6 +143,7 @@ impl CurvatureRequest {
     pub fn validate(&self) -> Result<(), InvalidField> {
         named("inputs", &self.inputs)?;
         ends_in("output", &self.output, CURVATURE_SUFFIXES)?;
+        self.settled()?;
         self.model.validate()?;
         self.objective.validate()?;
         self.input.validate()
@@ -148,6 +164,8 @@ impl ScoreRequest {
                 );
             }
         }
+        let settled = self.settled()?;
+        check_estimator(&settled.objective, &settled.score)?;
         self.model.validate()?;
         self.objective.validate()?;
         self.input.validate()
@@ -203,6 +221,18 @@ mod tests {
             assert_eq!(invalid.field, field, "{value}");
             assert!(invalid.message.contains("allowed") || invalid.message.contains("needed"), "{invalid:?}");
         }
+    }
+
+    #[test]
+    fn a_preset_and_another_value_of_what_it_sets_do_not_go_together() {
+        assert_eq!(prune("preset", json!("paper")).validate(), Ok(()));
+        for (field, value) in [("objective", "reconstruction"), ("sample", "7"), ("damping", "1")] {
+            let mut request = prune("preset", json!("paper"));
+            let with: PruneRequest = prune(field, json!(value));
+            (request.objective, request.sample, request.score) = (with.objective, with.sample, with.score);
+            assert_eq!(request.validate().unwrap_err().field, field);
+        }
+        assert_eq!(prune("objective", json!("paper-code")).validate().unwrap_err().field, "estimator");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) struct Engine {
 
 impl Runner for Engine {
     fn prepare(&self) -> Result<()> {
-        model::load(&self.model, &self.storage).map(|_| ())
+        model::load(&self.model, &self.storage, &model::Placement::Cpu).map(|_| ())
     }
 
     fn run(

@@ -28,7 +28,7 @@ pub fn baselines(tokenizer: &Tokenizer, training: &[EncodedRecord], held_out: &[
         training.iter().for_each(|record| counts.add(&record.tokens));
         HeldOutLoss::of(held_out.iter().map(|record| {
             let of = (EVALUATION_SEED, 0, record.hash);
-            let masked = Masked::new(&record.tokens, &residues, MaskRule::EVALUATION, of);
+            let masked = Masked::new(&record.tokens, &residues, MaskRule::HIDDEN, of);
             let losses = masked.positions.iter().map(|&i| counts.surprise(&record.tokens, i as usize));
             (record.group, losses.sum(), masked.positions.len())
         }))

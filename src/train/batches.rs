@@ -1,14 +1,96 @@
-//! What each step trains on: records in a seeded order, packed into micro-batches by a token budget.
+//! What each step trains on: random hairpins first if there are to be any, then the records in a seeded order, packed
+//! into micro-batches by a token budget.
 
+use super::hairpins::hairpin;
 use super::random::{draw, unit};
 use super::{EncodedRecord, TrainOptions};
+use crate::tokenizer::Tokenizer;
+use std::borrow::Cow;
+use std::collections::VecDeque;
 
 /// Indices of the records of one micro-batch.
 pub(super) type MicroBatch = Vec<usize>;
 
+/// What one step trains on.
+pub(super) struct Step<'a> {
+    pub records: Cow<'a, [EncodedRecord]>,
+    /// Indices into `records`
+    pub micro_batches: Vec<MicroBatch>,
+    pub epoch: u64,
+}
+
+/// The steps of a training, without an end.
+pub(super) struct Schedule<'a> {
+    records: &'a [EncodedRecord],
+    options: &'a TrainOptions,
+    /// With the longest record in tokens
+    tokenizer: (&'a Tokenizer, usize),
+    hairpin_steps: u64,
+    /// Times that the records were gone through before
+    pub epoch: u64,
+    /// Steps that the epoch still has
+    left: Option<VecDeque<Vec<MicroBatch>>>,
+}
+
+impl<'a> Schedule<'a> {
+    pub fn new(
+        records: &'a [EncodedRecord],
+        options: &'a TrainOptions,
+        tokenizer: (&'a Tokenizer, usize),
+    ) -> Self {
+        Schedule { records, options, tokenizer, hairpin_steps: 0, epoch: 0, left: None }
+    }
+
+    /// The next step; without records to train on it is empty.
+    pub fn next(&mut self) -> Step<'a> {
+        if self.hairpin_steps < self.options.hairpin_steps {
+            self.hairpin_steps += 1;
+            return self.hairpins();
+        }
+        let mut left =
+            self.left.take().unwrap_or_else(|| epoch(self.records, self.options, self.epoch).into());
+        if left.is_empty() {
+            self.epoch += 1;
+            left = epoch(self.records, self.options, self.epoch).into();
+        }
+        let micro_batches = left.pop_front().unwrap_or_default();
+        self.left = Some(left);
+        Step { records: self.records.into(), micro_batches, epoch: self.epoch }
+    }
+
+    fn hairpins(&self) -> Step<'a> {
+        // From long stems alone to none, step by step.
+        let easy = 1.0 - self.hairpin_steps as f64 / self.options.hairpin_steps as f64;
+        let budget = self.options.micro_batches * self.options.batch_tokens;
+        let numbers = (self.hairpin_steps << 32)..;
+        let record = |number| hairpin(self.tokenizer, self.options.seed, number, easy);
+        let mut tokens = 0;
+        let fits = |record: &EncodedRecord| {
+            tokens += record.tokens.len();
+            tokens <= budget
+        };
+        let records: Vec<EncodedRecord> = numbers.map(record).take_while(fits).collect();
+        let micro_batches = pack(0..records.len(), &records, self.options);
+        Step { records: records.into(), micro_batches, epoch: 0 }
+    }
+}
+
 /// Purposes of the draws, so that no two share their numbers.
 const ORDER: u64 = 1;
 const THIN: u64 = 2;
+const CROP: u64 = 4;
+
+/// The window of a record that an epoch trains on.
+pub(super) fn window<'r>(record: &'r EncodedRecord, options: &TrainOptions, epoch: u64) -> &'r [u32] {
+    let n = record.tokens.len();
+    match options.crop {
+        Some(crop) if n > crop => {
+            let start = unit(draw(options.seed, &[CROP, epoch, record.hash])) * (n - crop + 1) as f64;
+            &record.tokens[start as usize..][..crop]
+        }
+        _ => &record.tokens,
+    }
+}
 
 /// The steps of an epoch: each a list of up to `micro_batches` micro-batches.
 pub(super) fn epoch(records: &[EncodedRecord], options: &TrainOptions, epoch: u64) -> Vec<Vec<MicroBatch>> {
@@ -23,10 +105,20 @@ pub(super) fn epoch(records: &[EncodedRecord], options: &TrainOptions, epoch: u6
         .collect();
     order.sort_unstable();
 
+    let micro_batches = pack(order.into_iter().map(|(_, i)| i), records, options);
+    micro_batches.chunks(options.micro_batches.max(1)).map(<[_]>::to_vec).collect()
+}
+
+/// Records one after another into micro-batches by the token budget; a longer record is one of its own.
+fn pack(
+    order: impl Iterator<Item = usize>,
+    records: &[EncodedRecord],
+    options: &TrainOptions,
+) -> Vec<MicroBatch> {
     let mut micro_batches: Vec<MicroBatch> = vec![];
     let mut tokens = 0;
-    for (_, i) in order {
-        let n = records[i].tokens.len();
+    for i in order {
+        let n = records[i].tokens.len().min(options.crop.unwrap_or(usize::MAX));
         match micro_batches.last_mut().filter(|_| tokens + n <= options.batch_tokens) {
             Some(batch) => {
                 batch.push(i);
@@ -38,7 +130,7 @@ pub(super) fn epoch(records: &[EncodedRecord], options: &TrainOptions, epoch: u6
             }
         }
     }
-    micro_batches.chunks(options.micro_batches.max(1)).map(<[_]>::to_vec).collect()
+    micro_batches
 }
 
 /// Share of a group's records that an epoch trains on: a group above `balance` members counts as the geometric mean
@@ -65,6 +157,10 @@ mod tests {
         TrainOptions {
             seed: 1,
             length: Length::Epochs(1),
+            hairpin_steps: 0,
+            mask_share: 0.15,
+            mask_only: false,
+            crop: None,
             micro_batches: 3,
             batch_tokens: 100,
             peak_lr: 1e-3,
@@ -102,6 +198,34 @@ mod tests {
         assert_ne!(all, epoch(&records, &options(), 1).concat().concat());
         all.sort_unstable();
         assert_eq!(all, (0..records.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn longer_records_are_cropped_to_another_window_in_each_epoch() {
+        let options = TrainOptions { crop: Some(50), ..options() };
+        let long = EncodedRecord { hash: 3, tokens: (0..200).collect(), group: 0 };
+        let windows: Vec<&[u32]> = (0..40).map(|epoch| window(&long, &options, epoch)).collect();
+        assert!(windows.iter().all(|window| window.len() == 50 && window[49] == window[0] + 49));
+        let starts: std::collections::BTreeSet<u32> = windows.iter().map(|window| window[0]).collect();
+        assert!(starts.len() > 20 && starts.last() <= Some(&150), "{starts:?}");
+        let short = EncodedRecord { tokens: vec![1; 50], ..long.clone() };
+        assert_eq!(window(&short, &options, 0), short.tokens);
+        let two_to_a_batch = epoch(&[long.clone(), long], &options, 0);
+        assert_eq!(two_to_a_batch.concat().len(), 1);
+    }
+
+    #[test]
+    fn hairpins_come_first_and_fill_their_steps() {
+        let options = TrainOptions { hairpin_steps: 2, batch_tokens: 500, ..options() };
+        let (tokenizer, records) = (crate::tokenizer::rna_fm(), records());
+        let mut schedule = Schedule::new(&records, &options, (&tokenizer, 1024));
+        let steps: Vec<Step> = (0..3).map(|_| schedule.next()).collect();
+        for step in &steps[..2] {
+            let tokens: usize = step.records.iter().map(|record| record.tokens.len()).sum();
+            assert!((1000..=1500).contains(&tokens) && step.micro_batches.len() <= 4, "{tokens}");
+        }
+        assert_ne!(steps[0].records, steps[1].records);
+        assert_eq!(&*steps[2].records, &records[..]);
     }
 
     #[test]

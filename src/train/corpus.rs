@@ -1,6 +1,7 @@
 //! What is trained on, and what is kept apart to measure: whole groups, and single records of the other groups.
 
 use super::EncodedRecord;
+use super::groups::Groups;
 use super::random::{draw_bytes, unit};
 use crate::error::{Error, Result};
 use clap::Args;
@@ -8,11 +9,19 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// How records are grouped, and which are held out.
-#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct SplitOptions {
     /// A record's group (its family) is its header up to this character; without it each record is its own group
     #[arg(long, value_name = "CHAR")]
     pub group_separator: Option<char>,
+
+    /// Table that tells each record's group instead: tab-separated, the id first, in any compression
+    #[arg(long, value_name = "FILE", conflicts_with = "group_separator")]
+    pub groups: Option<String>,
+
+    /// Column of --groups by the name in its first line; without it the second column is taken
+    #[arg(long, value_name = "NAME", requires = "groups")]
+    pub group_column: Option<String>,
 
     /// Groups whose headers name the same KEY=VALUE stay together when groups are held out (`-` is no value)
     #[arg(long, value_name = "KEY", requires = "group_separator")]
@@ -46,21 +55,26 @@ pub struct Corpus {
 
 impl Corpus {
     /// Splits records given as header, stable hash and tokens. Which part a record falls in depends on the seed, its
-    /// group and its hash, and not on the other records.
+    /// group and its hash, and not on the other records. `table` is what `options.groups` names.
     pub fn read<'r>(
         records: impl Iterator<Item = Result<(Vec<u8>, u64, Vec<u32>)>> + 'r,
+        table: Option<&Groups>,
         options: &SplitOptions,
         seed: u64,
     ) -> Result<Corpus> {
         let mut corpus = Corpus::default();
-        let mut groups: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
         for record in records {
             let (header, hash, tokens) = record?;
-            let name = options.group_separator.map_or(&header[..], |separator| before(&header, separator));
-            let next = u32::try_from(groups.len()).map_err(|_| {
+            let name = match (table, options.group_separator) {
+                (Some(table), _) => table.of(&header)?,
+                (None, Some(separator)) => before(&header, separator),
+                (None, None) => &header[..],
+            };
+            let next = u32::try_from(numbers.len()).map_err(|_| {
                 Error::bad_input("there are more than 2^32 groups: --group-separator joins records")
             })?;
-            let group = *groups.entry(name.to_vec()).or_insert(next);
+            let group = *numbers.entry(name.to_vec()).or_insert(next);
             let unit_of_holdout =
                 options.group_tag.as_deref().and_then(|key| tag(&header, key)).unwrap_or(name);
             let record = EncodedRecord { hash, tokens, group };
@@ -102,7 +116,7 @@ mod tests {
             let clan = if family % 150 < 140 { (family % 150).to_string() } else { "-".to_string() };
             Ok((format!("F{family}|{i} name=x clan={clan}").into_bytes(), i * 77, vec![0, 4, 2]))
         });
-        Corpus::read(headers, options, seed).unwrap()
+        Corpus::read(headers, None, options, seed).unwrap()
     }
 
     fn groups(records: &[EncodedRecord]) -> std::collections::BTreeSet<u32> {
@@ -116,6 +130,7 @@ mod tests {
             group_tag: Some("clan".into()),
             holdout: 0.2,
             holdout_records: 0.1,
+            ..SplitOptions::default()
         };
         let parts = corpus(&options, 1);
         let (training, new) = (groups(&parts.training), groups(&parts.new_groups));
@@ -128,10 +143,21 @@ mod tests {
     }
 
     #[test]
+    fn a_table_tells_the_groups() {
+        let lines = (0..3000).map(|i| Ok(format!("r{i}\tgroup{}", i % 7).into_bytes()));
+        let table = Groups::read("g.tsv", None, lines).unwrap();
+        let records = || (0..3000u64).map(|i| Ok((format!("r{i} text").into_bytes(), i, vec![0, 2])));
+        let options = SplitOptions { holdout: 0.5, ..SplitOptions::default() };
+        let parts = Corpus::read(records(), Some(&table), &options, 1).unwrap();
+        let (training, new) = (groups(&parts.training), groups(&parts.new_groups));
+        assert!(training.is_disjoint(&new) && training.len() + new.len() == 7);
+        let strangers = (0..1u64).map(|i| Ok((b"stranger".to_vec(), i, vec![0, 2])));
+        assert!(Corpus::read(strangers, Some(&table), &options, 1).is_err());
+    }
+
+    #[test]
     fn without_a_separator_each_record_is_its_own_group() {
-        let options =
-            SplitOptions { group_separator: None, group_tag: None, holdout: 0.0, holdout_records: 0.0 };
-        let parts = corpus(&options, 1);
+        let parts = corpus(&SplitOptions::default(), 1);
         assert_eq!(groups(&parts.training).len(), 3000);
     }
 }

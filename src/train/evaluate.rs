@@ -4,7 +4,7 @@ use super::masking::{MaskRule, Masked, Residues};
 use super::packed::{Packed, side_by_side};
 use super::{EVALUATION_SEED, EncodedRecord, TrainedModel, engine};
 use crate::error::Result;
-use crate::model::tensor::RnaFm;
+use crate::model::tensor::MaskedLm;
 use crate::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,20 +46,41 @@ impl HeldOutLoss {
     }
 }
 
-/// Measures a model.
+/// Measures a model with every scored residue hidden.
 pub fn evaluate(
     model: &TrainedModel,
     tokenizer: &Tokenizer,
     records: &[EncodedRecord],
     threads: usize,
 ) -> Result<HeldOutLoss> {
-    let model = RnaFm::new(&model.config, model.tensors.clone()).map_err(engine)?;
-    measure(&model, &Residues::of(tokenizer), records, threads)
+    of_trained(model, tokenizer, MaskRule::HIDDEN, records, threads)
+}
+
+/// Measures a model under BERT's masks, which leave a tenth of the scored residues in sight and replace another tenth:
+/// what others publish as masked loss.
+pub fn evaluate_as_bert(
+    model: &TrainedModel,
+    tokenizer: &Tokenizer,
+    records: &[EncodedRecord],
+    threads: usize,
+) -> Result<HeldOutLoss> {
+    of_trained(model, tokenizer, MaskRule::BERT, records, threads)
+}
+
+fn of_trained(
+    model: &TrainedModel,
+    tokenizer: &Tokenizer,
+    rule: MaskRule,
+    records: &[EncodedRecord],
+    threads: usize,
+) -> Result<HeldOutLoss> {
+    let model = MaskedLm::new(&model.architecture, model.tensors.clone()).map_err(engine)?;
+    measure(&model, (&Residues::of(tokenizer), rule), records, threads)
 }
 
 pub(super) fn measure(
-    model: &RnaFm,
-    residues: &Residues,
+    model: &MaskedLm,
+    (residues, rule): (&Residues, MaskRule),
     records: &[EncodedRecord],
     threads: usize,
 ) -> Result<HeldOutLoss> {
@@ -78,7 +99,7 @@ pub(super) fn measure(
     let losses = side_by_side(threads, &batches, |batch| {
         let mask = |record: &EncodedRecord| {
             let of = (EVALUATION_SEED, 0, record.hash);
-            Masked::new(&record.tokens, residues, MaskRule::EVALUATION, of)
+            Masked::new(&record.tokens, residues, rule, of)
         };
         let masked: Vec<Masked> = batch.iter().map(mask).collect();
         let packed = Packed::new(model, residues.mask, &masked)?;

@@ -1,5 +1,6 @@
 //! Which residues are masked: a share of a record's definite residues, drawn by hash of seed, epoch and record.
 
+use super::TrainOptions;
 use super::random::{Stream, draw};
 use crate::tokenizer::Tokenizer;
 
@@ -35,10 +36,17 @@ pub(super) struct MaskRule {
 }
 
 impl MaskRule {
+    /// BERT's share.
+    pub const SHARE: f64 = 0.15;
     /// BERT's rule.
-    pub const TRAINING: MaskRule = MaskRule { share: 0.15, masked: 0.8, random: 0.1 };
+    pub const BERT: MaskRule = MaskRule { share: Self::SHARE, masked: 0.8, random: 0.1 };
     /// Masks alone: a residue that is left in sight is no measure of a model.
-    pub const EVALUATION: MaskRule = MaskRule { share: 0.15, masked: 1.0, random: 0.0 };
+    pub const HIDDEN: MaskRule = MaskRule { share: Self::SHARE, masked: 1.0, random: 0.0 };
+
+    pub fn training(options: &TrainOptions) -> MaskRule {
+        let rule = if options.mask_only { Self::HIDDEN } else { Self::BERT };
+        MaskRule { share: options.mask_share, ..rule }
+    }
 }
 
 /// A record's input with its masks, and what is to be predicted where.
@@ -95,7 +103,7 @@ mod tests {
             [("", 0), ("NN-", 0), ("A", 1), ("ACGUNNRACG", 1), (&"ACGU".repeat(25), 15)]
         {
             let tokens = tokens(sequence);
-            for rule in [MaskRule::TRAINING, MaskRule::EVALUATION] {
+            for rule in [MaskRule::BERT, MaskRule::HIDDEN] {
                 let masked = Masked::new(&tokens, &residues, rule, (1, 2, 3));
                 assert_eq!(masked.positions.len(), predicted, "{sequence}");
                 for (i, (&shown, &token)) in masked.input.iter().zip(&tokens).enumerate() {
@@ -112,7 +120,7 @@ mod tests {
     fn masks_follow_from_seed_epoch_and_record_alone() {
         let residues = Residues::of(&rna_fm());
         let tokens = tokens(&"GACU".repeat(50));
-        let masked = |of| Masked::new(&tokens, &residues, MaskRule::TRAINING, of);
+        let masked = |of| Masked::new(&tokens, &residues, MaskRule::BERT, of);
         assert_eq!(masked((1, 2, 3)), masked((1, 2, 3)));
         for other in [(2, 2, 3), (1, 3, 3), (1, 2, 4)] {
             assert_ne!(masked((1, 2, 3)).positions, masked(other).positions);
@@ -125,7 +133,7 @@ mod tests {
         let tokens = tokens(&"GACU".repeat(200));
         let (mut masked, mut same, mut all) = (0, 0, 0);
         for record in 0..200 {
-            let example = Masked::new(&tokens, &residues, MaskRule::TRAINING, (0, 0, record));
+            let example = Masked::new(&tokens, &residues, MaskRule::BERT, (0, 0, record));
             for (&position, &target) in example.positions.iter().zip(&example.targets) {
                 let shown = example.input[position as usize];
                 masked += usize::from(shown == residues.mask);

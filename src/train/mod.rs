@@ -1,4 +1,4 @@
-//! Training of masked language models of RNA-FM's architecture: from scratch, on from a model, and the paper's
+//! Training of masked language models: from scratch, on from a model, and the paper's
 //! adaptation of a reference model by one epoch.
 //!
 //! [`train`] is the whole job on a [`Corpus`]; [`adapt`] is the one epoch; [`Trainer`] is under both. All of it is a
@@ -8,6 +8,8 @@ mod baseline;
 mod batches;
 mod corpus;
 mod evaluate;
+mod groups;
+mod hairpins;
 mod masking;
 mod model;
 mod optimizer;
@@ -21,7 +23,8 @@ mod trainer;
 
 pub use baseline::{Baselines, baselines};
 pub use corpus::{Corpus, SplitOptions};
-pub use evaluate::{HeldOutLoss, evaluate};
+pub use evaluate::{HeldOutLoss, evaluate, evaluate_as_bert};
+pub use groups::Groups;
 pub use model::{Precision, TrainedModel};
 pub use report::{HeldOut, Progress, TrainReport};
 pub use request::{TrainRequest, train};
@@ -29,6 +32,7 @@ pub use trainer::Trainer;
 
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
+use masking::MaskRule;
 
 /// Seed of the masks of every evaluation: losses of different trainings are over the same residues.
 const EVALUATION_SEED: u64 = 0;
@@ -57,6 +61,14 @@ pub enum Length {
 pub struct TrainOptions {
     pub seed: u64,
     pub length: Length,
+    /// Steps on random hairpins before those on the records
+    pub hairpin_steps: u64,
+    /// Share of a record's residues that is to be predicted
+    pub mask_share: f64,
+    /// Hides all residues that are to be predicted, instead of BERT's 80/10/10
+    pub mask_only: bool,
+    /// Of a longer record, train on a window of this many tokens
+    pub crop: Option<usize>,
     /// Micro-batches in a step, each computed by one thread; the result depends on it, and not on the threads
     pub micro_batches: usize,
     /// Tokens in a micro-batch at most (a longer record is one of its own)
@@ -108,6 +120,10 @@ pub fn adapt(
     let options = TrainOptions {
         seed,
         length: Length::Epochs(1),
+        hairpin_steps: 0,
+        mask_share: MaskRule::SHARE,
+        mask_only: false,
+        crop: None,
         micro_batches: 4,
         batch_tokens: 2048,
         peak_lr: 1e-4,

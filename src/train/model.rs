@@ -3,9 +3,8 @@
 use super::engine;
 use super::random::{Stream, draw};
 use crate::error::{Error, Result};
-use crate::model::Weights;
-use crate::model::rna_fm::Config;
-use crate::model::tensor::tensor_shapes;
+use crate::model::{Architecture, Weights, family};
+use crate::tokenizer::Tokenizer;
 use candle_core::{Device, Tensor};
 use half::f16;
 use serde_json::{Map, Value, json};
@@ -14,7 +13,7 @@ use std::collections::BTreeMap;
 /// A model: its shape, its weights by name (f32, on the CPU), and notes that are stored with it.
 #[derive(Clone, Debug)]
 pub struct TrainedModel {
-    pub config: Config,
+    pub architecture: Architecture,
     pub tensors: BTreeMap<String, Tensor>,
     /// What goes in the file's metadata besides the architecture and the configuration
     pub notes: BTreeMap<String, String>,
@@ -34,22 +33,23 @@ const EMBEDDING_DEVIATION: f64 = 0.1;
 
 impl TrainedModel {
     /// Random weights: a function of the seed and each tensor's name.
-    pub fn random(config: &Config, seed: u64) -> Result<Self> {
-        let depth = (2.0 * config.num_hidden_layers as f64).sqrt();
+    pub fn random(architecture: &Architecture, seed: u64) -> Result<Self> {
+        let dimensions = &architecture.dimensions;
+        let depth = (2.0 * dimensions.num_hidden_layers as f64).sqrt();
         let mut tensors = BTreeMap::new();
-        for (name, shape) in tensor_shapes(config) {
+        for (name, shape) in architecture.tensor_shapes() {
             let n: usize = shape.iter().product();
             let mut stream = Stream::new(draw(seed, &[xxhash_rust::xxh3::xxh3_64(name.as_bytes())]));
             let mut normal = |deviation: f64| -> Vec<f32> {
                 (0..n).map(|_| (deviation * stream.normal()) as f32).collect()
             };
             let mut values = if name == POSITIONS {
-                sinusoids(shape[0], config.hidden_size)
+                sinusoids(shape[0], dimensions.hidden_size)
             } else if name == TOKENS {
                 normal(EMBEDDING_DEVIATION)
             } else if name.ends_with(".bias") {
                 vec![0.0; n]
-            } else if name.contains("layer_norm") {
+            } else if name.contains("norm") {
                 vec![1.0; n]
             } else {
                 // What is added to the residual stream starts smaller, the more layers add to it.
@@ -58,19 +58,21 @@ impl TrainedModel {
                 normal(if branch_end { deviation / depth } else { deviation })
             };
             if name == TOKENS {
-                zero_mask_row(&mut values, config.hidden_size);
+                zero_mask_row(&mut values, architecture);
             }
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine)?);
         }
-        Ok(TrainedModel { config: config.clone(), tensors, notes: BTreeMap::new() })
+        Ok(TrainedModel { architecture: architecture.clone(), tensors, notes: BTreeMap::new() })
     }
 
     /// A safetensors file with metadata `architecture`, `config` (JSON) and the notes. The same model gives the
     /// same bytes.
     pub fn to_safetensors(&self, precision: Precision) -> Result<Vec<u8>> {
         let mut metadata: BTreeMap<String, String> = self.notes.clone();
-        metadata.insert("architecture".into(), "rna-fm".into());
-        metadata.insert("config".into(), serde_json::to_string(&self.config).map_err(encoding)?);
+        metadata.insert("architecture".into(), self.architecture.family.into());
+        let mut config = serde_json::to_value(&self.architecture.dimensions).map_err(encoding)?;
+        config["token_dropout"] = json!(self.architecture.token_dropout);
+        metadata.insert("config".into(), config.to_string());
         let dtype = match precision {
             Precision::F32 => "F32",
             Precision::F16 => "F16",
@@ -97,18 +99,31 @@ impl TrainedModel {
         Ok(file)
     }
 
-    /// The weights of a model file of this architecture, to go on training from.
-    pub fn from_weights(mut weights: Weights) -> Result<Self> {
-        let config = Config::infer(&weights)?;
+    /// The weights of a model file of any family, to go on training from, and the family's alphabet.
+    pub fn from_weights(mut weights: Weights) -> Result<(Self, Tokenizer)> {
+        let family::Read { architecture, tokenizer } = family::read(&mut weights)?;
         let mut tensors = BTreeMap::new();
-        for (name, shape) in tensor_shapes(&config) {
+        for (name, shape) in architecture.tensor_shapes() {
             let mut values = weights.take(&name, &shape)?;
             if name == TOKENS {
-                zero_mask_row(&mut values, config.hidden_size);
+                zero_mask_row(&mut values, &architecture);
             }
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine)?);
         }
-        Ok(TrainedModel { config, tensors, notes: BTreeMap::new() })
+        Ok((TrainedModel { architecture, tensors, notes: BTreeMap::new() }, tokenizer))
+    }
+
+    /// Errors where the file that [`to_safetensors`](TrainedModel::to_safetensors) writes would be read as another model
+    /// than this: some families keep in a separate configuration what a file of weights does not tell.
+    pub fn check_file(&self) -> Result<()> {
+        let file = Weights::held("a trained model", self.to_safetensors(Precision::F16)?);
+        match file.and_then(|mut file| family::read(&mut file)) {
+            Ok(read) if read.architecture == self.architecture => Ok(()),
+            _ => Err(Error::model(format!(
+                "a model of family {} can be adapted in a job (--adapt), but not be trained to a file",
+                self.architecture.family
+            ))),
+        }
     }
 }
 
@@ -124,17 +139,19 @@ fn sinusoids(rows: usize, d: usize) -> Vec<f32> {
     (0..rows).flat_map(|row| (0..d).map(move |i| (row, i))).map(|(row, i)| value(row, i)).collect()
 }
 
-/// The `<mask>` row, the vocabulary's last, stays zero: a masked token is embedded as zero, and scoring zeroes the row
-/// when it loads a model, so a trained row would be lost there.
-fn zero_mask_row(values: &mut [f32], d: usize) {
-    let start = values.len().saturating_sub(d);
-    values[start..].fill(0.0);
+/// Where the architecture has it so, the `<mask>` row, the vocabulary's last, stays zero: scoring zeroes the row when it
+/// loads a model, so a trained row would be lost there.
+fn zero_mask_row(values: &mut [f32], architecture: &Architecture) {
+    if architecture.zero_mask_row {
+        let start = values.len().saturating_sub(architecture.dimensions.hidden_size);
+        values[start..].fill(0.0);
+    }
 }
 
 /// As [`zero_mask_row`], for the named tensor's gradient.
-pub(super) fn freeze_mask_row(name: &str, gradient: &mut [f32], d: usize) {
+pub(super) fn freeze_mask_row(name: &str, gradient: &mut [f32], architecture: &Architecture) {
     if name == TOKENS {
-        zero_mask_row(gradient, d);
+        zero_mask_row(gradient, architecture);
     }
 }
 

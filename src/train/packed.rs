@@ -3,7 +3,7 @@
 use super::engine;
 use super::masking::Masked;
 use crate::error::Result;
-use crate::model::tensor::{PackedBatch, RnaFm};
+use crate::model::tensor::{MaskedLm, PackedBatch};
 use candle_core::Tensor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,9 +17,9 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub fn new(model: &RnaFm, mask: u32, masked: &[Masked]) -> Result<Self> {
+    pub fn new(model: &MaskedLm, mask: u32, masked: &[Masked]) -> Result<Self> {
         let sequences = masked.iter().map(|masked| &masked.input[..]);
-        let batch = PackedBatch::new(model.config(), mask, sequences).map_err(engine)?;
+        let batch = PackedBatch::new(model.architecture(), mask, sequences).map_err(engine)?;
         let (mut positions, mut targets, mut start) = (vec![], vec![], 0);
         for masked in masked {
             positions.extend(masked.positions.iter().map(|position| start + position));
@@ -30,7 +30,7 @@ impl Packed {
     }
 
     /// The loss of each target, `[n]`.
-    pub fn losses(&self, model: &RnaFm) -> Result<Tensor> {
+    pub fn losses(&self, model: &MaskedLm) -> Result<Tensor> {
         model.losses(&self.batch, &self.positions, &self.targets).map_err(engine)
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How far the training is. Its `Display` is the line that a person follows.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Steps done
     pub step: u64,
@@ -41,6 +41,9 @@ impl fmt::Display for Progress {
 pub struct HeldOut {
     pub records: u64,
     pub model: HeldOutLoss,
+    /// The model under BERT's masks, which leave a tenth of the scored residues in sight: not to be compared with the
+    /// rest, but with what others publish
+    pub model_as_bert: HeldOutLoss,
     pub baselines: Baselines,
 }
 
@@ -59,6 +62,8 @@ pub struct TrainReport {
     pub new_groups: Option<HeldOut>,
     /// On records of groups that were trained on
     pub seen_groups: Option<HeldOut>,
+    /// On random hairpins, where the training began with some
+    pub hairpins: Option<HeldOut>,
 }
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
 //! The whole job: what can be asked for, and a corpus into a model with its losses.
 
+use super::hairpins::hairpin;
+use super::masking::MaskRule;
 use super::{
-    Baselines, Corpus, EncodedRecord, HeldOut, HeldOutLoss, Length, Observer, Precision, Progress,
-    SplitOptions, TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate,
+    Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, SplitOptions, TrainOptions,
+    TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
 };
 use crate::error::{Error, Result};
-use crate::model::rna_fm::Config;
+use crate::model::{Dimensions, esm2, rna_fm};
 use crate::sequence::InputOptions;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{self, Alphabet, Tokenizer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// Held-out records that are measured while the training runs; at the end all are.
-const MEASURED_ON_THE_WAY: usize = 1000;
+const MEASURED_ON_THE_WAY: usize = 500;
 const MICRO_BATCHES: usize = 4;
 
-/// Train a masked language model of RNA-FM's architecture.
+/// Train a masked language model.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// Sequence files, directories, globs or prefixes, local or in object storage
@@ -27,8 +29,12 @@ pub struct TrainRequest {
     pub output: String,
 
     /// Model to go on from, whose shape then holds; without it training begins at random weights
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["layers", "hidden_size", "heads", "ffn_size", "max_tokens"])]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["architecture", "layers", "hidden_size", "heads", "ffn_size", "max_tokens"])]
     pub init: Option<String>,
+
+    /// What the model is built like, and with it the alphabet
+    #[arg(long, value_enum, default_value = "rna-fm")]
+    pub architecture: ArchitectureName,
 
     /// Number of layers
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -50,9 +56,13 @@ pub struct TrainRequest {
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=65_536))]
     pub max_tokens: u32,
 
-    /// Steps to train
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Steps to train; 0 only measures the model of --init
+    #[arg(long, default_value_t = 10_000)]
     pub steps: u64,
+
+    /// Steps on random hairpins before those on the records (RNA alone): from them a model learns to pair bases
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    pub hairpin_steps: u64,
 
     /// Times to go through the records, instead of a number of steps
     #[arg(long, conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..))]
@@ -73,6 +83,18 @@ pub struct TrainRequest {
     /// Decay of the matrices' weights
     #[arg(long, default_value_t = 0.01)]
     pub weight_decay: f64,
+
+    /// Share of the residues that is to be predicted, in (0, 1)
+    #[arg(long, value_name = "SHARE", default_value_t = MaskRule::SHARE)]
+    pub mask_share: f64,
+
+    /// Hide all residues that are to be predicted, instead of 80 % hidden, 10 % replaced and 10 % in sight
+    #[arg(long)]
+    pub mask_only: bool,
+
+    /// Of a longer record, train on a window of this many tokens, another in each epoch
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(8..))]
+    pub crop: Option<u32>,
 
     /// In each epoch, thin a group of more than this many members to the geometric mean of both numbers
     #[arg(long, value_name = "MEMBERS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -106,22 +128,45 @@ pub struct TrainRequest {
     pub input: InputOptions,
 }
 
+/// Architectures that a training can begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchitectureName {
+    /// RNA
+    #[value(name = "rna-fm")]
+    RnaFm,
+    /// Protein
+    #[value(name = "esm-2")]
+    Esm2,
+}
+
 impl TrainRequest {
-    /// The shape that is asked for; of no effect with `init`.
-    pub fn config(&self) -> Result<Config> {
-        if !self.hidden_size.is_multiple_of(self.heads) {
+    /// Random weights of the shape that is asked for, and the alphabet; of no effect with `init`.
+    pub fn random(&self) -> Result<(TrainedModel, Tokenizer)> {
+        let (architecture, tokenizer) = match self.architecture {
+            ArchitectureName::RnaFm => (rna_fm::architecture(self.dimensions(1)?), tokenizer::rna_fm()),
+            // Rotary positions turn pairs.
+            ArchitectureName::Esm2 => (esm2::architecture(self.dimensions(2)?), tokenizer::esm2()),
+        };
+        Ok((TrainedModel::random(&architecture, self.seed)?, tokenizer))
+    }
+
+    /// The sizes that are asked for; a head's is to be a multiple of `head_size`.
+    fn dimensions(&self, head_size: u32) -> Result<Dimensions> {
+        if !self.hidden_size.is_multiple_of(head_size * self.heads) {
             return Err(Error::usage(format!(
-                "--heads {} do not divide --hidden-size {}",
-                self.heads, self.hidden_size
+                "--hidden-size {} --heads {}: allowed are sizes that are a multiple of {}",
+                self.hidden_size,
+                self.heads,
+                head_size * self.heads
             )));
         }
-        Ok(Config {
+        Ok(Dimensions {
             num_hidden_layers: self.layers as usize,
             hidden_size: self.hidden_size as usize,
             num_attention_heads: self.heads as usize,
             intermediate_size: self.ffn_size as usize,
             max_positions: self.max_tokens as usize,
-            token_dropout: true,
         })
     }
 
@@ -138,6 +183,17 @@ impl TrainRequest {
         Ok(TrainOptions {
             seed: self.seed,
             length: self.epochs.map_or(Length::Steps(self.steps), Length::Epochs),
+            hairpin_steps: self.hairpin_steps,
+            mask_share: match self.mask_share {
+                share if share > 0.0 && share < 1.0 => share,
+                share => {
+                    return Err(Error::usage(format!(
+                        "--mask-share {share}: allowed is a share between 0 and 1"
+                    )));
+                }
+            },
+            mask_only: self.mask_only,
+            crop: self.crop.map(|tokens| tokens as usize),
             micro_batches: MICRO_BATCHES,
             batch_tokens: self.step_tokens as usize / MICRO_BATCHES,
             peak_lr: positive("learning-rate", self.learning_rate)?,
@@ -153,21 +209,20 @@ impl TrainRequest {
     }
 }
 
-/// Trains on a corpus from `start`, or from random weights of the asked shape, and measures what was held out.
+/// Trains on a corpus from `start` and measures what was held out.
 ///
 /// Reading the inputs, loading `--init` and writing the model are the caller's.
 pub fn train(
     request: &TrainRequest,
     tokenizer: &Tokenizer,
     corpus: &Corpus,
-    start: Option<TrainedModel>,
+    mut start: TrainedModel,
     threads: usize,
     observer: &mut dyn Observer,
 ) -> Result<(TrainedModel, TrainReport)> {
-    let mut start = match start {
-        Some(model) => model,
-        None => TrainedModel::random(&request.config()?, request.seed)?,
-    };
+    if request.hairpin_steps > 0 && tokenizer.alphabet != Alphabet::Nucleotides {
+        return Err(Error::usage("--hairpin-steps are for models of RNA".to_string()));
+    }
     let notes = [("description", &request.description), ("licence", &request.licence)];
     start.notes.extend(notes.into_iter().filter_map(|(key, note)| Some((key.to_string(), note.clone()?))));
 
@@ -176,17 +231,26 @@ pub fn train(
     on_the_way.sort_by_key(|record| record.hash);
     let on_the_way: Vec<EncodedRecord> = on_the_way.into_iter().take(MEASURED_ON_THE_WAY).cloned().collect();
 
-    let mut followed = Followed { observer, last: None };
+    let mut followed = Followed { observer, last: Progress::default() };
     let trainer = Trainer::new(request.options(threads)?, tokenizer, &corpus.training, &on_the_way)?;
     let model = trainer.fit(start, &mut followed)?;
-    let last = followed.last.ok_or_else(|| Error::internal("a training ended before its first step"))?;
-    let held_out = |records: &[EncodedRecord]| -> Result<Option<HeldOut>> {
+    let last = followed.last;
+    let held_out = |records: &[EncodedRecord], training: &[EncodedRecord]| -> Result<Option<HeldOut>> {
         if records.is_empty() {
             return Ok(None);
         }
-        let loss: HeldOutLoss = evaluate(&model, tokenizer, records, threads)?;
-        let baselines: Baselines = baselines(tokenizer, &corpus.training, records);
-        Ok(Some(HeldOut { records: records.len() as u64, model: loss, baselines }))
+        Ok(Some(HeldOut {
+            records: records.len() as u64,
+            model: evaluate(&model, tokenizer, records, threads)?,
+            model_as_bert: evaluate_as_bert(&model, tokenizer, records, threads)?,
+            baselines: baselines(tokenizer, training, records),
+        }))
+    };
+    let hairpins = |numbers: std::ops::Range<u64>| -> Vec<EncodedRecord> {
+        let record = |number| {
+            hairpin((tokenizer, model.architecture.dimensions.max_positions), request.seed, number, 0.0)
+        };
+        numbers.map(record).collect()
     };
     let report = TrainReport {
         records: corpus.training.len() as u64,
@@ -194,8 +258,12 @@ pub fn train(
         steps: last.steps,
         tokens: last.tokens,
         seconds: last.seconds,
-        new_groups: held_out(&corpus.new_groups)?,
-        seen_groups: held_out(&corpus.seen_groups)?,
+        new_groups: held_out(&corpus.new_groups, &corpus.training)?,
+        seen_groups: held_out(&corpus.seen_groups, &corpus.training)?,
+        hairpins: match request.hairpin_steps {
+            0 => None,
+            _ => held_out(&hairpins(0..2000), &hairpins(2000..8000))?,
+        },
     };
     Ok((model, report))
 }
@@ -203,7 +271,7 @@ pub fn train(
 /// Passes everything on, and keeps the last progress.
 struct Followed<'a> {
     observer: &'a mut dyn Observer,
-    last: Option<Progress>,
+    last: Progress,
 }
 
 impl Observer for Followed<'_> {
@@ -212,7 +280,7 @@ impl Observer for Followed<'_> {
     }
 
     fn progress(&mut self, progress: &Progress) {
-        self.last = Some(*progress);
+        self.last = *progress;
         self.observer.progress(progress);
     }
 
@@ -247,9 +315,13 @@ mod tests {
             let tokens = rna_fm().encode(b"ACGGUAUCGGAUCAGC", 32).unwrap().ids;
             Ok((format!("{}|{i}", i % 20).into_bytes(), i, tokens))
         });
-        let corpus = Corpus::read(records, &request.split, request.seed).unwrap();
-        let (model, report) = train(&request, &rna_fm(), &corpus, None, 1, &mut ()).unwrap();
-        assert_eq!((model.config, request.precision()), (request.config().unwrap(), Precision::F16));
+        let corpus = Corpus::read(records, None, &request.split, request.seed).unwrap();
+        let (model, report) =
+            train(&request, &rna_fm(), &corpus, request.random().unwrap().0, 1, &mut ()).unwrap();
+        assert_eq!(
+            (model.architecture, request.precision()),
+            (request.random().unwrap().0.architecture, Precision::F16)
+        );
         assert_eq!(model.notes["licence"], "CC0");
         assert_eq!((report.steps, report.records), (2, corpus.training.len() as u64));
         let (new, seen) = (report.new_groups.unwrap(), report.seen_groups.unwrap());
@@ -260,7 +332,10 @@ mod tests {
     #[test]
     fn impossible_options_are_usage_errors() {
         use crate::error::Code;
-        assert_eq!(request("--hidden-size 10 --heads 4").config().unwrap_err().code, Code::Usage);
+        for sizes in ["--hidden-size 10 --heads 4", "--hidden-size 12 --heads 4 --architecture esm-2"] {
+            assert_eq!(request(sizes).random().unwrap_err().code, Code::Usage, "{sizes}");
+        }
+        assert!(request("--hidden-size 12 --heads 4").random().is_ok());
         for rate in ["0", "-1", "nan", "inf"] {
             let request = request(&format!("--learning-rate={rate}"));
             assert_eq!(request.options(1).unwrap_err().code, Code::Usage, "{rate}");

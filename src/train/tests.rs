@@ -1,24 +1,27 @@
 //! Training as a whole: it learns, and it is a function of its inputs and its seed.
 
 use super::*;
-use crate::model::rna_fm::Config;
+use crate::model::{Architecture, Dimensions, family, rna_fm::architecture};
 use crate::tokenizer::rna_fm;
 
-fn config() -> Config {
-    Config {
+fn config() -> Architecture {
+    architecture(Dimensions {
         num_hidden_layers: 1,
         hidden_size: 16,
         num_attention_heads: 2,
         intermediate_size: 32,
         max_positions: 64,
-        token_dropout: true,
-    }
+    })
 }
 
 fn options(steps: u64) -> TrainOptions {
     TrainOptions {
         seed: 7,
         length: Length::Steps(steps),
+        hairpin_steps: 0,
+        mask_share: 0.15,
+        mask_only: false,
+        crop: None,
         micro_batches: 3,
         batch_tokens: 256,
         peak_lr: 1e-2,
@@ -105,8 +108,8 @@ fn a_written_model_scores_in_the_engine_and_trains_on() {
         let file = model.to_safetensors(precision).unwrap();
         let weights = || crate::model::Weights::held("test", file.clone()).unwrap();
         assert_eq!(weights().text("description"), Some("a test"));
-        let read = TrainedModel::from_weights(weights()).unwrap();
-        assert_eq!(read.config, model.config);
+        let (read, _) = TrainedModel::from_weights(weights()).unwrap();
+        assert_eq!(read.architecture, model.architecture);
         for (name, tensor) in &model.tensors {
             let difference = ((tensor - &read.tensors[name]).unwrap().abs().unwrap().flatten_all().unwrap())
                 .max(0)
@@ -118,7 +121,9 @@ fn a_written_model_scores_in_the_engine_and_trains_on() {
                 "{name} {difference}"
             );
         }
-        let engine = crate::model::rna_fm::load("test", crate::model::ModelStatus::File, weights()).unwrap();
+        let engine =
+            family::load("test", crate::model::ModelStatus::File, weights(), &crate::model::Placement::Cpu)
+                .unwrap();
         assert_eq!(engine.info.max_tokens, 64);
     }
 }

@@ -3,7 +3,7 @@
 //! A step's micro-batches are independent: each runs forward and backward on one thread, and their gradients are
 //! added in a fixed order. The weights that come out depend on the options and the records, not on the threads.
 
-use super::batches::{self, MicroBatch};
+use super::batches::{self, Schedule, Step, window};
 use super::evaluate::measure;
 use super::masking::{MaskRule, Masked, Residues};
 use super::model::{freeze_mask_row, values};
@@ -11,8 +11,8 @@ use super::optimizer::{Moments, clip, learning_rate};
 use super::packed::{Packed, side_by_side};
 use super::{EncodedRecord, HeldOutLoss, Length, Observer, Progress, TrainOptions, TrainedModel, engine};
 use crate::error::{Error, Result};
-use crate::model::rna_fm::Config;
-use crate::model::tensor::RnaFm;
+use crate::model::Architecture;
+use crate::model::tensor::MaskedLm;
 use crate::tokenizer::Tokenizer;
 use candle_core::{Tensor, Var};
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use std::time::Instant;
 /// Trains on records that are held in memory.
 pub struct Trainer<'a> {
     options: TrainOptions,
+    tokenizer: Tokenizer,
     residues: Residues,
     records: &'a [EncodedRecord],
     /// Progress measures the loss on these; may be empty
@@ -40,7 +41,7 @@ impl<'a> Trainer<'a> {
         if !records.iter().any(trainable) {
             return Err(Error::bad_input("there is nothing to train on: no record holds a definite residue"));
         }
-        Ok(Trainer { options, residues, records, held_out })
+        Ok(Trainer { options, tokenizer: tokenizer.clone(), residues, records, held_out })
     }
 
     /// Trains from `start` to the end of the schedule.
@@ -49,67 +50,65 @@ impl<'a> Trainer<'a> {
         let mut state = State::new(start)?;
         let steps = self.steps();
         let warmup = options.warmup.min(steps / 10);
+        let mut schedule = Schedule::new(
+            self.records,
+            options,
+            (&self.tokenizer, state.architecture.dimensions.max_positions),
+        );
         let began = Instant::now();
-        let (mut step, mut epoch, mut tokens) = (0u64, 0u64, 0u64);
-        let (mut loss, mut predicted) = (0.0, 0);
-        while step < steps {
-            for micro_batches in batches::epoch(self.records, options, epoch) {
-                if step == steps {
-                    break;
-                }
-                observer.check()?;
-                step += 1;
-                let mut gradient = self.gradient(&state, &micro_batches, epoch)?;
-                let rate = learning_rate(step, steps, warmup, options.peak_lr);
-                let norm = state.update(&mut gradient, options, rate, step)?;
-                tokens += gradient.tokens as u64;
-                loss += gradient.loss;
-                predicted += gradient.predicted;
-                let last = step == steps;
-                if last || step.is_multiple_of(options.report_every) {
-                    let measured = last || step.is_multiple_of(options.measure_every);
-                    let held_out = self.measure(&state).filter(|_| measured).transpose()?;
-                    observer.progress(&Progress {
-                        step,
-                        steps,
-                        epoch,
-                        loss: loss / predicted.max(1) as f64,
-                        held_out,
-                        learning_rate: rate,
-                        gradient_norm: norm,
-                        tokens,
-                        seconds: began.elapsed().as_secs_f64(),
-                    });
-                    (loss, predicted) = (0.0, 0);
-                }
-                if !last && options.checkpoint_every.is_some_and(|every| step.is_multiple_of(every)) {
-                    observer.checkpoint(&state.trained()?)?;
-                }
+        let (mut tokens, mut loss, mut predicted) = (0u64, 0.0, 0);
+        for step in 1..=steps {
+            observer.check()?;
+            let mut gradient = self.gradient(&state, &schedule.next())?;
+            let rate = learning_rate(step, steps, warmup, options.peak_lr);
+            let norm = state.update(&mut gradient, options, rate, step)?;
+            tokens += gradient.tokens as u64;
+            loss += gradient.loss;
+            predicted += gradient.predicted;
+            let last = step == steps;
+            if last || step.is_multiple_of(options.report_every) {
+                let measured = last || step.is_multiple_of(options.measure_every);
+                let held_out = self.measure(&state).filter(|_| measured).transpose()?;
+                observer.progress(&Progress {
+                    step,
+                    steps,
+                    epoch: schedule.epoch,
+                    loss: loss / predicted.max(1) as f64,
+                    held_out,
+                    learning_rate: rate,
+                    gradient_norm: norm,
+                    tokens,
+                    seconds: began.elapsed().as_secs_f64(),
+                });
+                (loss, predicted) = (0.0, 0);
             }
-            epoch += 1;
+            if !last && options.checkpoint_every.is_some_and(|every| step.is_multiple_of(every)) {
+                observer.checkpoint(&state.trained()?)?;
+            }
         }
         state.trained()
     }
 
     fn steps(&self) -> u64 {
-        match self.options.length {
+        let on_records = match self.options.length {
             Length::Steps(steps) => steps,
             Length::Epochs(epochs) => {
                 let steps = |epoch| batches::epoch(self.records, &self.options, epoch).len() as u64;
                 (0..epochs).map(steps).sum()
             }
-        }
+        };
+        self.options.hairpin_steps + on_records
     }
 
     fn measure(&self, state: &State) -> Option<Result<HeldOutLoss>> {
-        let threads = self.options.threads;
-        (!self.held_out.is_empty()).then(|| measure(&state.model, &self.residues, self.held_out, threads))
+        let of = (&self.residues, MaskRule::HIDDEN);
+        (!self.held_out.is_empty()).then(|| measure(&state.model, of, self.held_out, self.options.threads))
     }
 
     /// The gradient of the summed loss of a step.
-    fn gradient(&self, state: &State, micro_batches: &[MicroBatch], epoch: u64) -> Result<Gradient> {
-        let parts = side_by_side(self.options.threads, micro_batches, |micro_batch| {
-            self.micro_batch_gradient(state, micro_batch, epoch)
+    fn gradient(&self, state: &State, step: &Step) -> Result<Gradient> {
+        let parts = side_by_side(self.options.threads, &step.micro_batches, |micro_batch| {
+            self.micro_batch_gradient(state, step, micro_batch)
         })?;
         let mut parts = parts.into_iter();
         let mut sum = parts.next().ok_or_else(|| Error::internal("a training step holds no records"))?;
@@ -124,11 +123,12 @@ impl<'a> Trainer<'a> {
         Ok(sum)
     }
 
-    fn micro_batch_gradient(&self, state: &State, micro_batch: &[usize], epoch: u64) -> Result<Gradient> {
+    fn micro_batch_gradient(&self, state: &State, step: &Step, micro_batch: &[usize]) -> Result<Gradient> {
+        let rule = MaskRule::training(&self.options);
         let mask = |&i: &usize| {
-            let record = &self.records[i];
-            let of = (self.options.seed, epoch, record.hash);
-            Masked::new(&record.tokens, &self.residues, MaskRule::TRAINING, of)
+            let record = &step.records[i];
+            let of = (self.options.seed, step.epoch, record.hash);
+            Masked::new(window(record, &self.options, step.epoch), &self.residues, rule, of)
         };
         let masked: Vec<Masked> = micro_batch.iter().map(mask).collect();
         let packed = Packed::new(&state.model, self.residues.mask, &masked)?;
@@ -164,24 +164,24 @@ struct Gradient {
 
 /// The weights as they are now, and what the optimizer remembers of each.
 struct State {
-    config: Config,
+    architecture: Architecture,
     notes: BTreeMap<String, String>,
     vars: BTreeMap<String, Var>,
     moments: Vec<Moments>,
     /// Over the same memory as `vars`
-    model: RnaFm,
+    model: MaskedLm,
 }
 
 impl State {
     fn new(start: TrainedModel) -> Result<Self> {
-        let TrainedModel { config, tensors, notes } = start;
+        let TrainedModel { architecture, tensors, notes } = start;
         let var = |(name, tensor): (String, Tensor)| Ok((name, Var::from_tensor(&tensor)?));
         let vars: BTreeMap<String, Var> =
             tensors.into_iter().map(var).collect::<candle_core::Result<_>>().map_err(engine)?;
         let shared = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
-        let model = RnaFm::new(&config, shared).map_err(engine)?;
+        let model = MaskedLm::new(&architecture, shared).map_err(engine)?;
         let moments = vars.values().map(|var| Moments::zeros(var.elem_count())).collect();
-        Ok(State { config, notes, vars, moments, model })
+        Ok(State { architecture, notes, vars, moments, model })
     }
 
     /// One step of the optimizer; returns the norm of the mean gradient before it was clipped.
@@ -195,7 +195,7 @@ impl State {
         let scale = 1.0 / gradient.predicted.max(1) as f32;
         for (name, sums) in self.vars.keys().zip(&mut gradient.by_tensor) {
             sums.iter_mut().for_each(|g| *g *= scale);
-            freeze_mask_row(name, sums, self.config.hidden_size);
+            freeze_mask_row(name, sums, &self.architecture);
         }
         let norm = clip(&mut gradient.by_tensor, options.clip);
         if !norm.is_finite() {
@@ -218,7 +218,7 @@ impl State {
     fn trained(&self) -> Result<TrainedModel> {
         let copy = |(name, var): (&String, &Var)| Ok((name.clone(), var.as_detached_tensor().copy()?));
         let tensors = self.vars.iter().map(copy).collect::<candle_core::Result<_>>().map_err(engine)?;
-        Ok(TrainedModel { config: self.config.clone(), tensors, notes: self.notes.clone() })
+        Ok(TrainedModel { architecture: self.architecture.clone(), tensors, notes: self.notes.clone() })
     }
 }
 

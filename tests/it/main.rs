@@ -5,6 +5,7 @@ mod cli;
 mod example;
 mod invariance;
 mod pipeline;
+mod real_models;
 mod reference;
 mod service;
 mod service_fixture;

@@ -17,8 +17,15 @@ pub struct AttentionScratch {
 /// Attention of one sequence of T tokens over itself, without a mask.
 ///
 /// `qkv` is `[T, 3d]`: queries (already scaled), keys and values side by side, each `heads` parts of d/heads.
-/// `out` is `[T, d]`.
-pub fn attention(qkv: &[f32], d: usize, heads: usize, out: &mut [f32], scratch: &mut AttentionScratch) {
+/// `out` is `[T, d]`. `last_key_bias` is added to the last key's scores: ln n makes it weigh as n equal keys do.
+pub fn attention(
+    qkv: &[f32],
+    d: usize,
+    heads: usize,
+    last_key_bias: f32,
+    out: &mut [f32],
+    scratch: &mut AttentionScratch,
+) {
     let tokens = out.len() / d;
     let head_size = d / heads;
     // Whole vectors only: the scores of the keys that fill up the last panel are set to -inf.
@@ -36,6 +43,7 @@ pub fn attention(qkv: &[f32], d: usize, heads: usize, out: &mut [f32], scratch: 
             matmul(rows, queries, &scratch.keys, scores, width, &Store);
             let mut sums = [0f32; QUERY_BLOCK];
             for (row, sum) in scores.chunks_exact_mut(width).zip(&mut sums) {
+                row[tokens - 1] += last_key_bias;
                 row[tokens..].fill(f32::NEG_INFINITY);
                 (_, *sum) = exponentiate(row);
             }
@@ -62,7 +70,7 @@ mod tests {
         for tokens in [1, 2, 15, 16, 17, 50, 24] {
             let qkv: Vec<f32> = (0..tokens * 3 * d).map(|i| ((i * 7919) % 101) as f32 * 0.02 - 1.0).collect();
             let mut out = vec![f32::NAN; tokens * d];
-            attention(&qkv, d, heads, &mut out, &mut scratch);
+            attention(&qkv, d, heads, 0.0, &mut out, &mut scratch);
             for (token, head) in (0..tokens).flat_map(|t| (0..heads).map(move |h| (t, h))) {
                 let part = |token: usize, which: usize| {
                     let start = token * 3 * d + which * d + head * head_size;

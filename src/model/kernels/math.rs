@@ -8,8 +8,12 @@ pub fn exp(x: f32) -> f32 {
     // ln 2 in two parts, the first with few bits, so that n * LN2_HIGH is exact (Cody and Waite).
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
+    // 1.5 * 2^23: a small number added to it is rounded to an integer, which then stands in the lowest bits. A cast
+    // to i32 would do the same, but not as vectors: it must treat NaN apart.
+    const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.336_54, 88.376_26);
-    let n = (x * LOG2_E).round_ties_even();
+    let shifted = x.mul_add(LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x));
     // Taylor terms to r^6, |r| <= ln 2 / 2; the error is below 1e-8.
     let mut p = 1.0 / 720.0;
@@ -17,7 +21,7 @@ pub fn exp(x: f32) -> f32 {
         p = r.mul_add(p, coefficient);
     }
     // Scaled by 2^n through the exponent bits; n lies in [-126, 127].
-    p * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
 }
 
 /// The error function, to 4e-7.
@@ -63,6 +67,14 @@ pub fn gelu_derivative(x: f32) -> f32 {
     x.mul_add(density, 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)))
 }
 
+/// `silu(a) ∘ b` of a row's two halves a and b, into the lower half; silu(x) = x / (1 + e^-x).
+pub fn swiglu(row: &mut [f32]) {
+    let (gate, value) = row.split_at_mut(row.len() / 2);
+    for (gate, value) in gate.iter_mut().zip(value) {
+        *gate = *gate / (1.0 + exp(-*gate)) * *value;
+    }
+}
+
 /// Turns a row of logits into probabilities; returns `log(sum(exp(row)))` of the row as it was.
 pub fn softmax(row: &mut [f32]) -> f32 {
     let (highest, sum) = exponentiate(row);
@@ -77,19 +89,11 @@ pub fn softmax(row: &mut [f32]) -> f32 {
 #[inline(always)]
 pub(super) fn exponentiate(row: &mut [f32]) -> (f32, f32) {
     let highest = max(row);
-    let mut sums = [0f32; LANES];
-    let (chunks, tail) = row.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            chunk[lane] = exp(chunk[lane] - highest);
-            sums[lane] += chunk[lane];
-        }
-    }
-    for (value, sum) in tail.iter_mut().zip(&mut sums) {
+    // Two plain loops: the compiler makes vectors of either, but not of the two in one.
+    for value in row.iter_mut() {
         *value = exp(*value - highest);
-        *sum += *value;
     }
-    (highest, fold(sums))
+    (highest, sum([row], |[value]| value))
 }
 
 /// Partial sums of a reduction: each lane adds every eighth element, then the lanes are folded as a tree.

@@ -10,12 +10,12 @@ const TILE: usize = 6;
 /// Floats of the left-hand side that one pass over all panels works on: stays in a 512 KiB second-level cache.
 const ROW_BLOCK_FLOATS: usize = 32 * 1024;
 
-/// A view of a matrix: element (row, column) lies at `row * row_stride + column * column_stride`.
+/// A view of a matrix: element (row, column) lies at `row * row_stride + column * column_stride`; one stride is 1.
 #[derive(Clone, Copy)]
 pub struct Strided<'a> {
-    pub data: &'a [f32],
-    pub row_stride: usize,
-    pub column_stride: usize,
+    data: &'a [f32],
+    row_stride: usize,
+    column_stride: usize,
 }
 
 impl<'a> Strided<'a> {
@@ -196,20 +196,11 @@ struct Tile<'a> {
 impl Tile<'_> {
     #[inline(always)]
     fn run<const ROWS: usize>(&mut self, epilogue: &impl Epilogue) {
-        let mut sums = [[0f32; PANEL]; ROWS];
-        let (row_stride, column_stride) = (self.a.row_stride, self.a.column_stride);
-        let base = self.row * row_stride;
-        for (step, b) in self.packed.as_chunks::<PANEL>().0.iter().enumerate() {
-            let at = base + step * column_stride;
-            for (index, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: `matmul` has checked that the last element, (m - 1, k - 1), lies inside `a.data`,
-                // and this one, (row + index, step), comes no later in either direction.
-                let a = unsafe { *self.a.data.get_unchecked(at + index * row_stride) };
-                for column in 0..PANEL {
-                    sums[column] = a.mul_add(b[column], sums[column]);
-                }
-            }
-        }
+        // One stride is 1: known to the compiler, each load is one base register and a constant.
+        let sums = match self.a.column_stride {
+            1 => self.sums::<ROWS>(self.a.row_stride, 1),
+            stride => self.sums::<ROWS>(1, stride),
+        };
         for (index, sums) in sums.iter().enumerate() {
             let start = (self.row + index) * self.out_stride + self.first;
             if self.columns == PANEL {
@@ -219,6 +210,24 @@ impl Tile<'_> {
                 epilogue.finish(self.first, sums, &mut self.out[start..start + self.columns]);
             }
         }
+    }
+
+    #[inline(always)]
+    fn sums<const ROWS: usize>(&self, row_stride: usize, column_stride: usize) -> [[f32; PANEL]; ROWS] {
+        let mut sums = [[0f32; PANEL]; ROWS];
+        let base = self.row * row_stride;
+        for (step, b) in self.packed.as_chunks::<PANEL>().0.iter().enumerate() {
+            for (index, sums) in sums.iter_mut().enumerate() {
+                let at = base + index * row_stride + step * column_stride;
+                // SAFETY: `matmul` has checked that the last element, (m - 1, k - 1), lies inside `a.data`,
+                // and this one, (row + index, step), comes no later in either direction.
+                let a = unsafe { *self.a.data.get_unchecked(at) };
+                for column in 0..PANEL {
+                    sums[column] = a.mul_add(b[column], sums[column]);
+                }
+            }
+        }
+        sums
     }
 }
 

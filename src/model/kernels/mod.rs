@@ -8,8 +8,10 @@ mod attention;
 mod math;
 mod matmul;
 mod norm;
+mod rotary;
 
 pub use attention::{AttentionScratch, attention};
-pub use math::{erf, exp, gelu, gelu_derivative, softmax};
+pub use math::{erf, exp, gelu, gelu_derivative, softmax, swiglu};
 pub use matmul::{AddTo, Bias, BiasGelu, Epilogue, PackedMatrix, Store, Strided, matmul};
 pub use norm::{LayerNorm, layer_norm_backward};
+pub use rotary::Rotary;

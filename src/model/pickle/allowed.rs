@@ -61,7 +61,8 @@ pub(super) fn call(heap: &mut Heap, callee: Id, arguments: &[Id]) -> Result<Id, 
                 Some([key, value]) => Some((*key, *value)),
                 _ => None,
             };
-            let entries = heap.sequence(*pairs).and_then(|pairs| pairs.iter().map(pair).collect::<Option<Vec<_>>>());
+            let entries =
+                heap.sequence(*pairs).and_then(|pairs| pairs.iter().map(pair).collect::<Option<Vec<_>>>());
             add(heap, entries.map(Object::Dict), "OrderedDict")
         }
         (Class::Set, []) => heap.add(Object::Set(Vec::new())),
@@ -78,8 +79,13 @@ pub(super) fn call(heap: &mut Heap, callee: Id, arguments: &[Id]) -> Result<Id, 
             let tensor = tensor(heap, *storage, *offset, *shape, *strides);
             add(heap, tensor, "tensor")
         }
-        (Class::RebuildParameter, [tensor, ..]) if matches!(heap.get(*tensor), Object::Tensor(_)) => Ok(*tensor),
-        _ => refuse(format!("it calls {class:?} with {} arguments of a kind that torch.save does not write", arguments.len())),
+        (Class::RebuildParameter, [tensor, ..]) if matches!(heap.get(*tensor), Object::Tensor(_)) => {
+            Ok(*tensor)
+        }
+        _ => refuse(format!(
+            "it calls {class:?} with {} arguments of a kind that torch.save does not write",
+            arguments.len()
+        )),
     }
 }
 
@@ -96,7 +102,8 @@ fn tensor<'a>(heap: &Heap<'a>, storage: Id, offset: Id, shape: Id, strides: Id) 
         sizes.iter().map(|size| heap.size(*size)).collect::<Option<Vec<_>>>()
     };
     let Object::Storage(_) = heap.get(storage) else { return None };
-    let tensor = Tensor { storage, offset: heap.size(offset)?, shape: sizes(shape)?, strides: sizes(strides)? };
+    let tensor =
+        Tensor { storage, offset: heap.size(offset)?, shape: sizes(shape)?, strides: sizes(strides)? };
     Some(Object::Tensor(Box::new(tensor)))
 }
 
@@ -110,7 +117,9 @@ pub(super) fn storage<'a>(heap: &Heap<'a>, id: Id) -> Result<Storage<'a>, Pickle
         (heap.text(*kind) == Some("storage") && whole).then_some(())?;
         Some(Storage { key, element, elements: heap.size(*elements)? })
     };
-    read().ok_or_else(|| PickleError::new("it refers to something outside that is no storage of a known element type"))
+    read().ok_or_else(|| {
+        PickleError::new("it refers to something outside that is no storage of a known element type")
+    })
 }
 
 /// Gives an object its state: a namespace its attributes. What a state dict holds beside its items (`_metadata`) has

@@ -91,7 +91,9 @@ impl<'a> Entry<'a> {
         };
         let name = std::str::from_utf8(name).map_err(|_| PickleError::new("an entry's name is not UTF-8"))?;
         if u16_at(file, at + 10)? != 0 || u16_at(file, at + 8)? & 1 != 0 {
-            return refuse(format!("entry {name:?} is compressed or encrypted: torch.save stores entries as they are"));
+            return refuse(format!(
+                "entry {name:?} is compressed or encrypted: torch.save stores entries as they are"
+            ));
         }
         let mut wide = Wide::find(extra);
         let size = wide.or(u32_at(file, at + 24)?)?;
@@ -108,11 +110,15 @@ impl<'a> Entry<'a> {
         if bytes_at(file, self.local)? != LOCAL_ENTRY {
             return refuse(format!("entry {:?} is not where the zip directory says", self.name));
         }
-        let fields = usize::from(u16_at(file, self.local + 26)?) + usize::from(u16_at(file, self.local + 28)?);
+        let fields =
+            usize::from(u16_at(file, self.local + 26)?) + usize::from(u16_at(file, self.local + 28)?);
         let start = self.local + LOCAL_ENTRY_LENGTH + fields;
         match start.checked_add(self.size) {
             Some(end) if end <= file.len() => Ok(start..end),
-            _ => refuse(format!("entry {:?} of {} bytes reaches past the end of the file", self.name, self.size)),
+            _ => refuse(format!(
+                "entry {:?} of {} bytes reaches past the end of the file",
+                self.name, self.size
+            )),
         }
     }
 }

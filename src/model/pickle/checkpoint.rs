@@ -2,7 +2,8 @@
 
 use super::objects::{Heap, Id, Object, Storage};
 use super::{
-    Checkpoint, MAX_ARGUMENTS, MAX_NAME, MAX_SHARING, MAX_TENSORS, MAX_TEXT, PickleError, StoredTensor, refuse,
+    Checkpoint, MAX_ARGUMENTS, MAX_NAME, MAX_SHARING, MAX_TENSORS, MAX_TEXT, PickleError, StoredTensor,
+    refuse,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -40,10 +41,9 @@ pub(super) fn read(
             return refuse(format!("tensor {name} has no storage"));
         };
         let bad = |reason: String| PickleError::new(format!("tensor {name}: {reason}"));
-        let room = storage
-            .elements
-            .checked_sub(tensor.offset)
-            .ok_or_else(|| bad(format!("it begins past the end of its storage of {} elements", storage.elements)))?;
+        let room = storage.elements.checked_sub(tensor.offset).ok_or_else(|| {
+            bad(format!("it begins past the end of its storage of {} elements", storage.elements))
+        })?;
         let start = place(storage).map_err(|error| bad(error.0))? + tensor.offset * storage.element.size();
         let stored =
             StoredTensor::new(storage.element, tensor.shape.clone(), tensor.strides.clone(), start, room)
@@ -51,7 +51,9 @@ pub(super) fn read(
         size = size.saturating_add(stored.size());
         tensors.insert(name, stored);
         if tensors.len() > MAX_TENSORS || size / MAX_SHARING > file_size {
-            return refuse(format!("its tensors are more than {MAX_TENSORS}, or more than {MAX_SHARING} times the file"));
+            return refuse(format!(
+                "its tensors are more than {MAX_TENSORS}, or more than {MAX_SHARING} times the file"
+            ));
         }
     }
     if tensors.is_empty() {
@@ -68,7 +70,8 @@ fn arguments(heap: &Heap, entries: &[(Id, Id)]) -> Map<String, Value> {
     let attributes = namespace.or_else(|| attributes(heap, from_cfg()?)).unwrap_or_default();
     let mut arguments = Map::new();
     for (name, value) in attributes.iter().take(MAX_ARGUMENTS) {
-        let (Some(name), Some(value)) = (heap.text(*name).filter(|name| name.len() <= MAX_NAME), scalar(heap, *value))
+        let (Some(name), Some(value)) =
+            (heap.text(*name).filter(|name| name.len() <= MAX_NAME), scalar(heap, *value))
         else {
             continue;
         };

@@ -11,9 +11,30 @@ const ITERATIONS: u64 = 4000;
 
 /// Operations and operands that take a pickle to new places.
 const WORDS: [&[u8]; 24] = [
-    b"(", b"t", b"R", b"Q", b"b", b"\x81", b"o", b"s", b"u", b"e", b"a", b"d", b"2", b"0", b"1", b")", b"}", b"]",
-    b"h\0", b"q\0", b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
-    b"cos\nsystem\n", b"\x94",
+    b"(",
+    b"t",
+    b"R",
+    b"Q",
+    b"b",
+    b"\x81",
+    b"o",
+    b"s",
+    b"u",
+    b"e",
+    b"a",
+    b"d",
+    b"2",
+    b"0",
+    b"1",
+    b")",
+    b"}",
+    b"]",
+    b"h\0",
+    b"q\0",
+    b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"cos\nsystem\n",
+    b"\x94",
 ];
 
 /// xorshift64*: the same bytes for a seed, everywhere.
@@ -131,5 +152,8 @@ fn mutated_files_end_in_tensors_or_an_error() {
         });
     }
     println!("{accepted} of {iterations} mutations were accepted");
-    assert!(accepted > 0 && accepted < iterations, "mutations neither all break a file nor all leave it whole");
+    assert!(
+        accepted > 0 && accepted < iterations,
+        "mutations neither all break a file nor all leave it whole"
+    );
 }

@@ -27,7 +27,8 @@ pub(super) fn read(file: &[u8]) -> Result<Checkpoint, PickleError> {
     let (machine, root, length) = Machine::run(&file[after_system..])?;
     let keys_at = after_system + length;
     let (keys, keys_root, length) = Machine::run(&file[keys_at..])?;
-    let storages = storages(file, keys_at + length, &machine.heap, keys.heap.sequence(keys_root), &keys.heap)?;
+    let storages =
+        storages(file, keys_at + length, &machine.heap, keys.heap.sequence(keys_root), &keys.heap)?;
     checkpoint::read(&machine.heap, root, file.len(), |storage| {
         let range = storages
             .get(storage.key)
@@ -57,7 +58,8 @@ fn storages<'a>(
         let Some((key, size)) = key_heap.text(*key).and_then(|key| Some((key, *sizes.get(key)?))) else {
             return refuse("it lists a storage that none of its tensors has");
         };
-        let count = file.get(at..).and_then(|rest| rest.first_chunk()).map(|count| u64::from_le_bytes(*count));
+        let count =
+            file.get(at..).and_then(|rest| rest.first_chunk()).map(|count| u64::from_le_bytes(*count));
         let start = at + size_of::<u64>();
         let room = file.len().saturating_sub(start) / size;
         let elements = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= room);

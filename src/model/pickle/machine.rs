@@ -110,7 +110,9 @@ impl<'a> Machine<'a> {
             }
             Operation::Get(index) => {
                 let id = self.memo.get(&index).copied();
-                self.push(id.ok_or_else(|| PickleError::new("its pickle recalls an object that it has not made"))?)
+                self.push(
+                    id.ok_or_else(|| PickleError::new("its pickle recalls an object that it has not made"))?,
+                )
             }
             Operation::Put(index) => {
                 let top = self.top()?;
@@ -220,7 +222,10 @@ impl<'a> Machine<'a> {
     }
 
     fn above_mark(&mut self) -> Result<Vec<Id>, PickleError> {
-        let start = self.marks.pop().ok_or_else(|| PickleError::new("its pickle ends a container that it did not begin"))?;
+        let start = self
+            .marks
+            .pop()
+            .ok_or_else(|| PickleError::new("its pickle ends a container that it did not begin"))?;
         Ok(self.stack.split_off(start))
     }
 }

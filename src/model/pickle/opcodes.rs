@@ -125,7 +125,9 @@ impl<'a> Reader<'a> {
             PROTO => {
                 let [protocol] = self.take()?;
                 if protocol > HIGHEST_PROTOCOL {
-                    return refuse(format!("its pickle has protocol {protocol}; allowed are up to {HIGHEST_PROTOCOL}"));
+                    return refuse(format!(
+                        "its pickle has protocol {protocol}; allowed are up to {HIGHEST_PROTOCOL}"
+                    ));
                 }
                 Operation::Nothing
             }
@@ -136,7 +138,9 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 let at = self.at - 1;
-                return refuse(format!("byte {at} of its pickle, {code:#04x}, is no operation that torch.save writes"));
+                return refuse(format!(
+                    "byte {at} of its pickle, {code:#04x}, is no operation that torch.save writes"
+                ));
             }
         })
     }
@@ -189,7 +193,9 @@ impl<'a> Reader<'a> {
     fn line(&mut self) -> Result<&'a str, PickleError> {
         let rest = self.pickle.get(self.at..).unwrap_or_default();
         let end = rest.iter().take(MAX_GLOBAL).position(|byte| *byte == b'\n').ok_or_else(|| {
-            PickleError::new(format!("a class name in its pickle is cut off or longer than {MAX_GLOBAL} bytes"))
+            PickleError::new(format!(
+                "a class name in its pickle is cut off or longer than {MAX_GLOBAL} bytes"
+            ))
         })?;
         self.at += end + 1;
         std::str::from_utf8(&rest[..end])

@@ -1,83 +1,48 @@
-//! Token and position embeddings of packed sequences: `tokens[t] * scale[t] + positions[t]`.
+//! Rows of an embedding table, each times its own factor, with the backward pass.
 
-use super::PackedBatch;
 use super::kernel;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
-use std::sync::Arc;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-/// `tokens` `[vocabulary, d]`, `positions` `[rows, d]` to `[total, d]`.
-pub fn embed(batch: &Arc<PackedBatch>, tokens: &Tensor, positions: &Tensor) -> Result<Tensor> {
-    if kernel::applies(tokens) {
-        return tokens.apply_op2(positions, Embed(batch.clone()));
+/// Row `rows[t]` of `table` `[n, d]`, times `scales[t]`, for each t: `[total, d]`.
+pub fn embed(table: &Tensor, rows: &[u32], scales: &[f32]) -> Result<Tensor> {
+    if kernel::applies(table) {
+        return table.apply_op1(Embed { rows: rows.to_vec(), scales: scales.to_vec() });
     }
-    let device = tokens.device();
-    let index = |rows: &[u32]| Tensor::new(rows, device);
-    let scale = Tensor::new(&batch.scales[..], device)?.unsqueeze(1)?.to_dtype(tokens.dtype())?;
-    let embedded = tokens.index_select(&index(&batch.tokens)?, 0)?.broadcast_mul(&scale)?;
-    embedded + positions.index_select(&index(&batch.positions)?, 0)?
+    let device = table.device();
+    let scales = Tensor::new(scales, device)?.unsqueeze(1)?.to_dtype(table.dtype())?;
+    table.index_select(&Tensor::new(rows, device)?, 0)?.broadcast_mul(&scales)
 }
 
-struct Embed(Arc<PackedBatch>);
+struct Embed {
+    rows: Vec<u32>,
+    scales: Vec<f32>,
+}
 
-impl CustomOp2 for Embed {
+impl CustomOp1 for Embed {
     fn name(&self) -> &'static str {
         "embed"
     }
 
-    fn cpu_fwd(
-        &self,
-        tokens: &CpuStorage,
-        tokens_layout: &Layout,
-        positions: &CpuStorage,
-        positions_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let batch = &self.0;
-        let d = tokens_layout.shape().dims2()?.1;
-        let tokens = kernel::values(tokens, tokens_layout)?;
-        let positions = kernel::values(positions, positions_layout)?;
-        let mut out = Vec::with_capacity(batch.total() * d);
-        for ((&token, &position), &scale) in batch.tokens.iter().zip(&batch.positions).zip(&batch.scales) {
-            let (token, position) = (row(tokens, token, d), row(positions, position, d));
-            out.extend(token.iter().zip(position).map(|(token, position)| token.mul_add(scale, *position)));
+    fn cpu_fwd(&self, table: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let d = layout.shape().dims2()?.1;
+        let table = kernel::values(table, layout)?;
+        let mut out = Vec::with_capacity(self.rows.len() * d);
+        for (&row, &scale) in self.rows.iter().zip(&self.scales) {
+            out.extend(table[row as usize * d..][..d].iter().map(|value| value * scale));
         }
-        Ok((CpuStorage::F32(out), Shape::from((batch.total(), d))))
+        Ok((CpuStorage::F32(out), Shape::from((self.rows.len(), d))))
     }
 
-    fn bwd(
-        &self,
-        tokens: &Tensor,
-        positions: &Tensor,
-        _: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let batch = &self.0;
-        let d = tokens.dim(1)?;
-        let (dt, dp) = kernel::with_values([grad], |[grad]| {
-            let mut dt = vec![0.0; tokens.elem_count()];
-            let mut dp = vec![0.0; positions.elem_count()];
-            for (t, grad) in grad.chunks_exact(d).enumerate() {
-                let scale = batch.scales[t];
-                let (dt, dp) =
-                    (row_mut(&mut dt, batch.tokens[t], d), row_mut(&mut dp, batch.positions[t], d));
-                for ((dt, dp), grad) in dt.iter_mut().zip(dp).zip(grad) {
-                    *dt += scale * grad;
-                    *dp += grad;
-                }
+    fn bwd(&self, table: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let d = table.dim(1)?;
+        let slopes = kernel::with_values([grad], |[grad]| {
+            let mut slopes = vec![0.0; table.elem_count()];
+            for ((grad, &row), &scale) in grad.chunks_exact(d).zip(&self.rows).zip(&self.scales) {
+                let row = &mut slopes[row as usize * d..][..d];
+                row.iter_mut().zip(grad).for_each(|(slope, grad)| *slope += scale * grad);
             }
-            (dt, dp)
+            slopes
         })?;
-        let device = tokens.device();
-        Ok((
-            Some(Tensor::from_vec(dt, tokens.shape(), device)?),
-            Some(Tensor::from_vec(dp, positions.shape(), device)?),
-        ))
+        Ok(Some(Tensor::from_vec(slopes, table.shape(), table.device())?))
     }
-}
-
-fn row(table: &[f32], index: u32, d: usize) -> &[f32] {
-    &table[index as usize * d..][..d]
-}
-
-fn row_mut(table: &mut [f32], index: u32, d: usize) -> &mut [f32] {
-    &mut table[index as usize * d..][..d]
 }

@@ -1,28 +1,33 @@
 //! LayerNorm over the last dimension, with its backward pass.
 
 use super::kernel::{self, dot, sum};
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
-
-const EPSILON: f32 = 1e-5;
+use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 
 /// `x` `[n, d]`, `weight` and `bias` `[d]`.
-pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
     if kernel::applies(x) {
-        return x.contiguous()?.apply_op3(weight, bias, LayerNorm);
+        return x.contiguous()?.apply_op3(weight, bias, LayerNorm { epsilon });
+    }
+    if x.dtype() == DType::BF16 {
+        // Moments are taken in f32: bf16 has too few bits for a sum of squares.
+        let wide = |x: &Tensor| x.to_dtype(DType::F32);
+        return layer_norm(&wide(x)?, &wide(weight)?, &wide(bias)?, epsilon)?.to_dtype(DType::BF16);
     }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + f64::from(EPSILON))?.sqrt()?;
+    let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + f64::from(epsilon))?.sqrt()?;
     centred.broadcast_div(&deviation)?.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
-struct LayerNorm;
+struct LayerNorm {
+    epsilon: f32,
+}
 
 /// Writes the row with mean 0 and variance 1, and returns what it was divided by, inverted.
-fn normalise(row: &[f32], normal: &mut [f32]) -> f32 {
+fn normalise(row: &[f32], normal: &mut [f32], epsilon: f32) -> f32 {
     let width = row.len() as f32;
     let mean = sum(row) / width;
     normal.iter_mut().zip(row).for_each(|(normal, x)| *normal = x - mean);
-    let inverse = 1.0 / (dot(normal, normal) / width + EPSILON).sqrt();
+    let inverse = 1.0 / (dot(normal, normal) / width + epsilon).sqrt();
     normal.iter_mut().for_each(|normal| *normal *= inverse);
     inverse
 }
@@ -46,7 +51,7 @@ impl CustomOp3 for LayerNorm {
         let (weight, bias) = (kernel::values(weight, weight_layout)?, kernel::values(bias, bias_layout)?);
         let mut y = vec![0.0; x.len()];
         for (row, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-            normalise(row, y);
+            normalise(row, y, self.epsilon);
             for ((y, weight), bias) in y.iter_mut().zip(weight).zip(bias) {
                 *y = y.mul_add(*weight, *bias);
             }
@@ -70,7 +75,7 @@ impl CustomOp3 for LayerNorm {
             for ((row, dy), dx) in
                 x.chunks_exact(width).zip(grad.chunks_exact(width)).zip(dx.chunks_exact_mut(width))
             {
-                let inverse = normalise(row, &mut normal);
+                let inverse = normalise(row, &mut normal, self.epsilon);
                 for i in 0..width {
                     dw[i] += dy[i] * normal[i];
                     db[i] += dy[i];

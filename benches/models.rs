@@ -1,0 +1,142 @@
+//! Published sizes of every family with random weights: load time, tokens per second, peak memory.
+//!
+//! `cargo bench --bench models [-- NAME...]`, for example `-- esm2-650m`; without names all of them. Each runs in a
+//! process of its own, so that the peak is its own; prints figures, never asserts them.
+
+use bioprune::batching::{Example, SplitMix};
+use bioprune::influence::{CurvatureSum, Gradients, Objective, Task, accumulate};
+use bioprune::model::{Architecture, Dimensions, Placement, esm2, esmc, load, rna_fm};
+use bioprune::storage::Storage;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Residues of the records that are scored: what RNAcentral and UniRef hold on average lies around it.
+const LENGTH: usize = 200;
+/// Mean tokens that are scored for each 100 M weights less: enough for a steady rate, little enough to wait for.
+const BUDGET_FLOPS: f64 = 4e11;
+
+fn sizes() -> Vec<(&'static str, Architecture)> {
+    let of = |layers, hidden, heads, ffn, max| Dimensions {
+        num_hidden_layers: layers,
+        hidden_size: hidden,
+        num_attention_heads: heads,
+        intermediate_size: ffn,
+        max_positions: max,
+    };
+    vec![
+        ("rna-fm", rna_fm::architecture(of(12, 640, 20, 5120, 1024))),
+        ("esm2-8m", esm2::architecture(of(6, 320, 20, 1280, 1024))),
+        ("esm2-35m", esm2::architecture(of(12, 480, 20, 1920, 1024))),
+        ("esm2-150m", esm2::architecture(of(30, 640, 20, 2560, 1024))),
+        ("esm2-650m", esm2::architecture(of(33, 1280, 20, 5120, 1024))),
+        ("esmc-300m", esmc::architecture(of(30, 960, 15, 2560, 2048))),
+        ("esmc-600m", esmc::architecture(of(36, 1152, 18, 3072, 2048))),
+    ]
+}
+
+fn main() {
+    let names: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    match names.as_slice() {
+        [name] => {
+            let sizes = sizes();
+            let found =
+                sizes.iter().find(|(known, _)| known == name).expect("one of the names that are listed");
+            measure(name, &found.1);
+        }
+        _ => {
+            println!(
+                "{:<10} {:>9} {:>8} {:>12} {:>12}",
+                "model", "weights", "load s", "tokens/s", "peak MiB"
+            );
+            for (name, _) in
+                sizes().iter().filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name))
+            {
+                let program = std::env::current_exe().expect("a program knows where it is");
+                std::process::Command::new(program).arg(name).status().expect("it runs once more");
+            }
+        }
+    }
+}
+
+fn measure(name: &str, architecture: &Architecture) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("model.safetensors");
+    write(architecture, &path).expect("the model is written");
+
+    let start = Instant::now();
+    let storage = Storage::from_env().expect("a storage");
+    let model = load(path.to_str().expect("a path in UTF-8"), &storage, &Placement::Cpu).expect("a model");
+    let loading = start.elapsed().as_secs_f64();
+
+    let mut random = SplitMix::new(1);
+    let letters = b"ACGU";
+    let task = Task { objective: Objective::Reconstruction, mask_passes: 7, seed: 0 };
+    let records =
+        (BUDGET_FLOPS / (2.0 * architecture.parameters() as f64) / LENGTH as f64).clamp(4.0, 200.0) as usize;
+    let examples: Vec<Example> = (0..records)
+        .map(|_| {
+            let sequence: Vec<u8> = (0..LENGTH).map(|_| letters[random.below(letters.len())]).collect();
+            let tokens = model.tokenizer.encode(&sequence, 1024).expect("letters of both alphabets").ids;
+            task.example(tokens, &model.tokenizer)
+        })
+        .collect();
+    let start = Instant::now();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for part in examples.chunks(examples.len().div_ceil(threads)) {
+            let model = &model;
+            scope.spawn(move || {
+                let mut sum = CurvatureSum::new(model.head.hidden_size);
+                accumulate(&mut Gradients::new(model), part, &mut sum).expect("finite gradients");
+            });
+        }
+    });
+    let rate = (records * (LENGTH + 2)) as f64 / start.elapsed().as_secs_f64();
+    println!(
+        "{name:<10} {:>9} {loading:>8.1} {rate:>12.0} {:>12}",
+        architecture.parameters(),
+        peak_mebibytes()
+    );
+}
+
+/// Random weights of a scale at which no activation runs away, written as they are drawn.
+fn write(architecture: &Architecture, path: &Path) -> std::io::Result<()> {
+    let shapes = architecture.tensor_shapes();
+    let mut config = serde_json::to_value(&architecture.dimensions)?;
+    config["token_dropout"] = architecture.token_dropout.into();
+    let mut header = serde_json::Map::new();
+    let metadata = serde_json::json!({"architecture": architecture.family, "config": config.to_string()});
+    header.insert("__metadata__".into(), metadata);
+    let mut end = 0;
+    for (name, shape) in &shapes {
+        let start = end;
+        end += 4 * shape.iter().product::<usize>();
+        header.insert(
+            name.clone(),
+            serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, end]}),
+        );
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut file = BufWriter::with_capacity(1 << 20, std::fs::File::create(path)?);
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(&header)?;
+    let mut random = SplitMix::new(0);
+    for (name, shape) in &shapes {
+        let norm = name.contains("norm") && name.ends_with("weight");
+        let scale = (shape[shape.len() - 1] as f32).powf(-0.5);
+        for _ in 0..shape.iter().product() {
+            let unit = (random.draw() >> 40) as f32 / (1 << 23) as f32 - 1.0;
+            file.write_all(&if norm { 1.0 } else { scale * unit }.to_le_bytes())?;
+        }
+    }
+    file.flush()
+}
+
+fn peak_mebibytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux keeps the peak");
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("VmHWM");
+    line.split_ascii_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
+}

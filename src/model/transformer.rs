@@ -1,0 +1,314 @@
+//! The encoder of every family on the CPU: an [`Architecture`] over the kernels.
+
+use super::architecture::{Architecture, FeedForward, NormPlacement, Positions};
+use super::kernels::{self, AddTo, Bias, BiasGelu, LayerNorm, PackedMatrix, Rotary, Strided};
+use super::{Encoder, Weights, Workspace};
+use crate::batching::PackedTokens;
+use crate::error::Result;
+use crate::tokenizer::Tokenizer;
+
+/// The share of tokens that the published training masked and showed as `<mask>`: 15 % x 80 %.
+const MASK_RATIO_TRAIN: f32 = 0.15 * 0.8;
+/// Rows that go through the feed-forward part together: their activations stay in cache.
+const ROW_BLOCK: usize = 96;
+
+/// An encoder, its weights packed for the kernels.
+pub struct Transformer {
+    hidden_size: usize,
+    heads: usize,
+    /// Set where masked tokens are embedded as zero and the others scaled: the mask's id.
+    dropped: Option<u32>,
+    /// `[vocabulary, d]`
+    tokens: Vec<f32>,
+    /// `[max_tokens, d]`, the first token's row first; token types are added already.
+    learned_positions: Option<Vec<f32>>,
+    rotary: Option<Rotary>,
+    embedding_norm: Option<LayerNorm>,
+    norm: NormPlacement,
+    layers: Vec<Layer>,
+    final_norm: Option<LayerNorm>,
+}
+
+/// A linear layer `y = W x + b`; without biases b is zero.
+struct Linear {
+    weight: PackedMatrix,
+    bias: Vec<f32>,
+}
+
+struct Layer {
+    attention_norm: LayerNorm,
+    /// Queries (scaled by head_size^-0.5), keys and values side by side, `[d, 3d]`.
+    qkv: Linear,
+    /// Of whole queries (the scale inside) and keys.
+    query_key_norm: Option<[LayerNorm; 2]>,
+    output: Linear,
+    feed_forward_norm: LayerNorm,
+    feed_forward: FeedForward,
+    expand: Linear,
+    contract: Linear,
+}
+
+impl Transformer {
+    /// Takes the encoder's tensors.
+    pub fn load(architecture: &Architecture, tokenizer: &Tokenizer, weights: &mut Weights) -> Result<Self> {
+        let dimensions = &architecture.dimensions;
+        let d = dimensions.hidden_size;
+        let epsilon = architecture.epsilon;
+        let mut tokens = weights.take("embed_tokens.weight", &[architecture.vocabulary, d])?;
+        if architecture.zero_mask_row {
+            let row = tokenizer.mask as usize * d;
+            tokens[row..row + d].fill(0.0);
+        }
+        let (mut learned_positions, mut rotary) = (None, None);
+        match architecture.positions {
+            Positions::Learned { first } => {
+                let rows = dimensions.max_positions + first;
+                let mut positions = weights.take("embed_positions.weight", &[rows, d])?;
+                positions.drain(..first * d);
+                if architecture.token_types {
+                    let types = weights.take("embed_types.weight", &[2, d])?;
+                    for row in positions.chunks_exact_mut(d) {
+                        row.iter_mut().zip(&types).for_each(|(position, first_type)| *position += first_type);
+                    }
+                }
+                learned_positions = Some(positions);
+            }
+            Positions::Rotary => {
+                rotary = Some(Rotary::new(dimensions.max_positions, architecture.head_size()));
+            }
+        }
+        let embedding_norm = match architecture.embedding_norm {
+            true => Some(weights.layer_norm("emb_layer_norm_before", d, epsilon, true)?),
+            false => None,
+        };
+        let layers = (0..dimensions.num_hidden_layers)
+            .map(|index| Layer::load(weights, index, architecture))
+            .collect::<Result<Vec<_>>>()?;
+        let final_norm = match architecture.norm {
+            NormPlacement::Before => {
+                Some(weights.layer_norm("emb_layer_norm_after", d, epsilon, architecture.final_norm_bias)?)
+            }
+            NormPlacement::After => None,
+        };
+        Ok(Transformer {
+            hidden_size: d,
+            heads: dimensions.num_attention_heads,
+            dropped: architecture.token_dropout.then_some(tokenizer.mask),
+            tokens,
+            learned_positions,
+            rotary,
+            embedding_norm,
+            norm: architecture.norm,
+            layers,
+            final_norm,
+        })
+    }
+
+    /// The token embedding `[vocabulary, d]`, to which a decoder may be tied.
+    pub fn decoder_rows(&self) -> &[f32] {
+        &self.tokens
+    }
+
+    fn embed(&self, tokens: &PackedTokens, hidden: &mut Vec<f32>) {
+        let d = self.hidden_size;
+        hidden.resize(tokens.ids.len() * d, 0.0);
+        for sequence in tokens.sequences() {
+            let ids = &tokens.ids[sequence.range.clone()];
+            let dropped = |id: u32| self.dropped == Some(id);
+            let scale = match self.dropped {
+                Some(_) => {
+                    let masked = ids.iter().filter(|id| dropped(**id)).count() as f32 / ids.len() as f32;
+                    (1.0 - MASK_RATIO_TRAIN) / (1.0 - masked)
+                }
+                None => 1.0,
+            };
+            let rows = &mut hidden[sequence.range.start * d..sequence.range.end * d];
+            for (index, (id, out)) in ids.iter().zip(rows.chunks_exact_mut(d)).enumerate() {
+                let scale = if dropped(*id) { 0.0 } else { scale };
+                let token = &self.tokens[*id as usize * d..][..d];
+                match &self.learned_positions {
+                    Some(positions) => {
+                        for ((out, token), position) in out.iter_mut().zip(token).zip(&positions[index * d..])
+                        {
+                            *out = token * scale + position;
+                        }
+                    }
+                    None => out.iter_mut().zip(token).for_each(|(out, token)| *out = token * scale),
+                }
+            }
+        }
+        if let Some(norm) = &self.embedding_norm {
+            norm.forward_in_place(hidden);
+        }
+        for sequence in tokens.sequences().filter(|sequence| sequence.pads > 0) {
+            hidden[(sequence.range.end - 1) * d..sequence.range.end * d].fill(0.0);
+        }
+    }
+
+    /// One block: attention and feed-forward, each added to the residual stream `workspace.hidden`.
+    fn block(&self, layer: &Layer, tokens: &PackedTokens, workspace: &mut Workspace) {
+        let d = self.hidden_size;
+        let Workspace { hidden, qkv, attended, normalized, expanded, attention } = workspace;
+        let width = layer.expand.weight.columns();
+        qkv.resize(3 * hidden.len(), 0.0);
+        attended.resize(hidden.len(), 0.0);
+        normalized.resize(ROW_BLOCK * d, 0.0);
+        expanded.resize(ROW_BLOCK * width, 0.0);
+        let before = self.norm == NormPlacement::Before;
+        for (rows, qkv) in hidden.chunks(ROW_BLOCK * d).zip(qkv.chunks_mut(ROW_BLOCK * 3 * d)) {
+            let input = if before {
+                layer.attention_norm.forward(rows, normalized);
+                &normalized[..]
+            } else {
+                rows
+            };
+            let bias = Bias(&layer.qkv.bias);
+            kernels::matmul(rows.len() / d, Strided::rows(input, d), &layer.qkv.weight, qkv, 3 * d, &bias);
+        }
+        for sequence in tokens.sequences() {
+            let part = |width: usize| sequence.range.start * width..sequence.range.end * width;
+            let qkv = &mut qkv[part(3 * d)];
+            if let Some([query_norm, key_norm]) = &layer.query_key_norm {
+                for row in qkv.chunks_exact_mut(3 * d) {
+                    query_norm.forward_in_place(&mut row[..d]);
+                    key_norm.forward_in_place(&mut row[d..2 * d]);
+                }
+            }
+            if let Some(rotary) = &self.rotary {
+                rotary.turn(qkv, d);
+            }
+            // A pad that stands for n others weighs as n keys do.
+            let last_key_bias = if sequence.pads > 0 { (sequence.pads as f32).ln() } else { 0.0 };
+            kernels::attention(qkv, d, self.heads, last_key_bias, &mut attended[part(d)], attention);
+        }
+        for (rows, attended) in hidden.chunks_mut(ROW_BLOCK * d).zip(attended.chunks(ROW_BLOCK * d)) {
+            let count = rows.len() / d;
+            let bias = AddTo(&layer.output.bias);
+            kernels::matmul(count, Strided::rows(attended, d), &layer.output.weight, rows, d, &bias);
+            let input = if before {
+                layer.feed_forward_norm.forward(rows, normalized);
+                &normalized[..]
+            } else {
+                layer.attention_norm.forward_in_place(rows);
+                &*rows
+            };
+            let input = Strided::rows(input, d);
+            match layer.feed_forward {
+                FeedForward::Gelu => {
+                    let bias = BiasGelu(&layer.expand.bias);
+                    kernels::matmul(count, input, &layer.expand.weight, expanded, width, &bias);
+                }
+                FeedForward::SwiGlu => {
+                    let bias = Bias(&layer.expand.bias);
+                    kernels::matmul(count, input, &layer.expand.weight, expanded, width, &bias);
+                    expanded[..count * width].chunks_exact_mut(width).for_each(kernels::swiglu);
+                }
+            }
+            let input = Strided::rows(expanded, width);
+            let bias = AddTo(&layer.contract.bias);
+            kernels::matmul(count, input, &layer.contract.weight, rows, d, &bias);
+            if !before {
+                layer.feed_forward_norm.forward_in_place(rows);
+            }
+        }
+    }
+}
+
+impl Encoder for Transformer {
+    fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()> {
+        self.embed(tokens, &mut workspace.hidden);
+        for layer in &self.layers {
+            self.block(layer, tokens, workspace);
+        }
+        if let Some(norm) = &self.final_norm {
+            norm.forward_in_place(&mut workspace.hidden);
+        }
+        Ok(())
+    }
+}
+
+impl Layer {
+    fn load(weights: &mut Weights, index: usize, architecture: &Architecture) -> Result<Layer> {
+        let (d, epsilon) = (architecture.dimensions.hidden_size, architecture.epsilon);
+        let name = |part: &str| format!("layers.{index}.{part}");
+        let query_scale = 1.0 / (architecture.head_size() as f32).sqrt();
+        // A norm that follows would undo the scale: it goes into that norm instead.
+        let product_scale = if architecture.query_key_norm { 1.0 } else { query_scale };
+        let qkv = ["q_proj", "k_proj", "v_proj"].map(|part| name(&format!("self_attn.{part}")));
+        let qkv = Linear::stacked(weights, &qkv, [product_scale, 1.0, 1.0], architecture)?;
+        let query_key_norm = match architecture.query_key_norm {
+            true => {
+                let mut query = weights.layer_norm(&name("self_attn.q_norm"), d, epsilon, false)?;
+                query.weight.iter_mut().for_each(|weight| *weight *= query_scale);
+                Some([query, weights.layer_norm(&name("self_attn.k_norm"), d, epsilon, false)?])
+            }
+            false => None,
+        };
+        let inner = architecture.dimensions.intermediate_size;
+        let expanded = match architecture.feed_forward {
+            FeedForward::Gelu => inner,
+            FeedForward::SwiGlu => 2 * inner,
+        };
+        let scale = architecture.residual_scale;
+        let biases = architecture.linear_biases;
+        Ok(Layer {
+            attention_norm: weights.layer_norm(&name("self_attn_layer_norm"), d, epsilon, true)?,
+            qkv,
+            query_key_norm,
+            output: Linear::load(weights, &name("self_attn.out_proj"), [d, d], scale, biases)?,
+            feed_forward_norm: weights.layer_norm(&name("final_layer_norm"), d, epsilon, true)?,
+            feed_forward: architecture.feed_forward,
+            expand: Linear::load(weights, &name("fc1"), [expanded, d], 1.0, biases)?,
+            contract: Linear::load(weights, &name("fc2"), [d, inner], scale, biases)?,
+        })
+    }
+}
+
+impl Linear {
+    /// A layer of `[outputs, inputs]` whose output is multiplied by `scale`.
+    fn load(
+        weights: &mut Weights,
+        name: &str,
+        shape: [usize; 2],
+        scale: f32,
+        biases: bool,
+    ) -> Result<Linear> {
+        let [outputs, inputs] = shape;
+        let (rows, bias) = scaled(weights, name, shape, scale, biases)?;
+        Ok(Linear { weight: PackedMatrix::new(inputs, outputs, Strided::transposed(&rows, inputs)), bias })
+    }
+
+    /// Square layers side by side as one.
+    fn stacked(
+        weights: &mut Weights,
+        names: &[String; 3],
+        scales: [f32; 3],
+        architecture: &Architecture,
+    ) -> Result<Linear> {
+        let d = architecture.dimensions.hidden_size;
+        let (mut rows, mut bias) = (Vec::with_capacity(3 * d * d), Vec::with_capacity(3 * d));
+        for (name, scale) in names.iter().zip(scales) {
+            let part = scaled(weights, name, [d, d], scale, architecture.linear_biases)?;
+            rows.extend(part.0);
+            bias.extend(part.1);
+        }
+        Ok(Linear { weight: PackedMatrix::new(d, 3 * d, Strided::transposed(&rows, d)), bias })
+    }
+}
+
+/// A linear layer's rows and biases, all times `scale`.
+fn scaled(
+    weights: &mut Weights,
+    name: &str,
+    [outputs, inputs]: [usize; 2],
+    scale: f32,
+    biases: bool,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let mut rows = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
+    let mut bias = match biases {
+        true => weights.take(&format!("{name}.bias"), &[outputs])?,
+        false => vec![0.0; outputs],
+    };
+    rows.iter_mut().chain(&mut bias).for_each(|value| *value *= scale);
+    Ok((rows, bias))
+}
