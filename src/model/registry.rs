@@ -14,8 +14,13 @@ struct Embedded {
     bytes: &'static [u8],
 }
 
-const EMBEDDED: [Embedded; 1] =
-    [Embedded { name: "rna-nano", bytes: include_bytes!("../../models/rna-nano/rna-nano.safetensors") }];
+const EMBEDDED: [Embedded; 2] = [
+    Embedded { name: "rna-nano", bytes: include_bytes!("../../models/rna-nano/rna-nano.safetensors") },
+    Embedded {
+        name: "protein-nano",
+        bytes: include_bytes!("../../models/protein-nano/protein-nano.safetensors"),
+    },
+];
 
 /// Names that a directory's weights may have, in the order they are looked for.
 const FILE_NAMES: [&str; 4] = ["model.safetensors", "weights.safetensors", "model.pth", "model.pt"];

@@ -119,8 +119,7 @@ impl MaskedLm {
         let mut x = self.embedding(batch)?;
         for layer in 0..self.architecture.dimensions.num_hidden_layers {
             let at = |name: &str| format!("layers.{layer}.{name}");
-            let [attention_norm, feed_forward_norm] =
-                [at("self_attn_layer_norm"), at("final_layer_norm")];
+            let [attention_norm, feed_forward_norm] = [at("self_attn_layer_norm"), at("final_layer_norm")];
             match self.architecture.norm {
                 NormPlacement::Before => {
                     let y = self.attention(layer, batch, &self.layer_norm(&attention_norm, &x)?)?;

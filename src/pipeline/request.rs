@@ -2,6 +2,7 @@
 //! a request's fields are the long flags in snake case.
 
 use super::Preset;
+use super::choose::AUTO;
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
@@ -17,8 +18,9 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModelOptions {
-    /// Reference model: a registry name (see `bioprune models list`), or a directory or file, local or in object storage
-    #[arg(long, env = "BIOPRUNE_MODEL", default_value = "rna-nano")]
+    /// Reference model: a registry name (see `bioprune models list`), or a directory or file, local or in object
+    /// storage; `auto` takes rna-nano or protein-nano, by the letters of the first records
+    #[arg(long, env = "BIOPRUNE_MODEL", default_value = AUTO)]
     pub model: String,
 
     /// Compute threads; 0 takes what the machine or its cgroup grants

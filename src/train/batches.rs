@@ -47,7 +47,8 @@ impl<'a> Schedule<'a> {
             self.hairpin_steps += 1;
             return self.hairpins();
         }
-        let mut left = self.left.take().unwrap_or_else(|| epoch(self.records, self.options, self.epoch).into());
+        let mut left =
+            self.left.take().unwrap_or_else(|| epoch(self.records, self.options, self.epoch).into());
         if left.is_empty() {
             self.epoch += 1;
             left = epoch(self.records, self.options, self.epoch).into();

@@ -27,7 +27,9 @@ impl Groups {
                 let named = fields(&heading).position(|field| field == column.as_bytes());
                 named.ok_or_else(|| {
                     let heading = String::from_utf8_lossy(&heading);
-                    Error::bad_input(format!("{name} has no column {column:?}; its first line is {heading:?}"))
+                    Error::bad_input(format!(
+                        "{name} has no column {column:?}; its first line is {heading:?}"
+                    ))
                 })?
             }
         };
@@ -69,7 +71,9 @@ mod tests {
     #[test]
     fn the_group_is_the_named_column_or_the_second() {
         let table = "id\tat50\tat30\nP1\ta\tb\r\nP2\tc\td\n";
-        for (column, of_p1, of_p2) in [(None, b"a", b"c"), (Some("at50"), b"a", b"c"), (Some("at30"), b"b", b"d")] {
+        for (column, of_p1, of_p2) in
+            [(None, b"a", b"c"), (Some("at50"), b"a", b"c"), (Some("at30"), b"b", b"d")]
+        {
             let groups = groups(column, table).unwrap();
             assert_eq!((groups.of(b"P1 x=y").unwrap(), groups.of(b"P2").unwrap()), (&of_p1[..], &of_p2[..]));
         }

@@ -1,11 +1,12 @@
 //! The whole job: what can be asked for, and a corpus into a model with its losses.
 
-use super::{
-    Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress,
-    SplitOptions, TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
-};
 use super::hairpins::hairpin;
 use super::masking::MaskRule;
+use super::pairing::look_for_pairs;
+use super::{
+    Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, SplitOptions, TrainOptions,
+    TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
+};
 use crate::error::{Error, Result};
 use crate::model::{Dimensions, esm2, rna_fm};
 use crate::sequence::InputOptions;
@@ -84,6 +85,10 @@ pub struct TrainRequest {
     #[arg(long, default_value_t = 0.01)]
     pub weight_decay: f64,
 
+    /// Begin with two layers that look for each residue's partner in a stem (RNA alone)
+    #[arg(long, conflicts_with = "init")]
+    pub pairing_start: bool,
+
     /// Share of the residues that is to be predicted, in (0, 1)
     #[arg(long, value_name = "SHARE", default_value_t = MaskRule::SHARE)]
     pub mask_share: f64,
@@ -148,7 +153,11 @@ impl TrainRequest {
             // Rotary positions turn pairs.
             ArchitectureName::Esm2 => (esm2::architecture(self.dimensions(2)?), tokenizer::esm2()),
         };
-        Ok((TrainedModel::random(&architecture, self.seed)?, tokenizer))
+        let mut model = TrainedModel::random(&architecture, self.seed)?;
+        if self.pairing_start {
+            look_for_pairs(&mut model, &tokenizer)?;
+        }
+        Ok((model, tokenizer))
     }
 
     /// The sizes that are asked for; a head's is to be a multiple of `head_size`.
@@ -187,7 +196,9 @@ impl TrainRequest {
             mask_share: match self.mask_share {
                 share if share > 0.0 && share < 1.0 => share,
                 share => {
-                    return Err(Error::usage(format!("--mask-share {share}: allowed is a share between 0 and 1")));
+                    return Err(Error::usage(format!(
+                        "--mask-share {share}: allowed is a share between 0 and 1"
+                    )));
                 }
             },
             mask_only: self.mask_only,
@@ -245,7 +256,9 @@ pub fn train(
         }))
     };
     let hairpins = |numbers: std::ops::Range<u64>| -> Vec<EncodedRecord> {
-        let record = |number| hairpin((tokenizer, model.architecture.dimensions.max_positions), request.seed, number, 0.0);
+        let record = |number| {
+            hairpin((tokenizer, model.architecture.dimensions.max_positions), request.seed, number, 0.0)
+        };
         numbers.map(record).collect()
     };
     let report = TrainReport {
@@ -312,7 +325,8 @@ mod tests {
             Ok((format!("{}|{i}", i % 20).into_bytes(), i, tokens))
         });
         let corpus = Corpus::read(records, None, &request.split, request.seed).unwrap();
-        let (model, report) = train(&request, &rna_fm(), &corpus, request.random().unwrap().0, 1, &mut ()).unwrap();
+        let (model, report) =
+            train(&request, &rna_fm(), &corpus, request.random().unwrap().0, 1, &mut ()).unwrap();
         assert_eq!(
             (model.architecture, request.precision()),
             (request.random().unwrap().0.architecture, Precision::F16)
@@ -328,7 +342,7 @@ mod tests {
     fn impossible_options_are_usage_errors() {
         use crate::error::Code;
         for sizes in ["--hidden-size 10 --heads 4", "--hidden-size 12 --heads 4 --architecture esm-2"] {
-            assert_eq!(request(sizes).random().unwrap_err().code, Code::Usage, "{sizes}");
+            assert_eq!(request(sizes).random().err().unwrap().code, Code::Usage, "{sizes}");
         }
         assert!(request("--hidden-size 12 --heads 4").random().is_ok());
         for rate in ["0", "-1", "nan", "inf"] {

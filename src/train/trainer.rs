@@ -50,8 +50,11 @@ impl<'a> Trainer<'a> {
         let mut state = State::new(start)?;
         let steps = self.steps();
         let warmup = options.warmup.min(steps / 10);
-        let mut schedule =
-            Schedule::new(self.records, options, (&self.tokenizer, state.architecture.dimensions.max_positions));
+        let mut schedule = Schedule::new(
+            self.records,
+            options,
+            (&self.tokenizer, state.architecture.dimensions.max_positions),
+        );
         let began = Instant::now();
         let (mut tokens, mut loss, mut predicted) = (0u64, 0.0, 0);
         for step in 1..=steps {

@@ -13,9 +13,8 @@ pub fn turn(x: &Tensor, lengths: &Arc<[usize]>, rotary: &Arc<Rotary>) -> Result<
     let (total, d) = x.dims2()?;
     let angles = || lengths.iter().flat_map(|&n| rotary.angles().take(n));
     let half = rotary.head_size() / 2;
-    let factors = |values: Vec<f32>| {
-        Tensor::from_vec(values, (total, 1, 1, half), x.device())?.to_dtype(x.dtype())
-    };
+    let factors =
+        |values: Vec<f32>| Tensor::from_vec(values, (total, 1, 1, half), x.device())?.to_dtype(x.dtype());
     let cosines = factors(angles().flat_map(|(cosines, _)| cosines.to_vec()).collect())?;
     let sines = factors(angles().flat_map(|(_, sines)| sines.to_vec()).collect())?;
     let halves = x.reshape((total, d / (2 * half), 2, half))?;
