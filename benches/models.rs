@@ -5,7 +5,7 @@
 
 use bioprune::batching::{Example, SplitMix};
 use bioprune::influence::{CurvatureSum, Gradients, Objective, Task, accumulate};
-use bioprune::model::{Architecture, Dimensions, esm2, esmc, load, rna_fm};
+use bioprune::model::{Architecture, Dimensions, Placement, esm2, esmc, load, rna_fm};
 use bioprune::storage::Storage;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -67,7 +67,7 @@ fn measure(name: &str, architecture: &Architecture) {
 
     let start = Instant::now();
     let storage = Storage::from_env().expect("a storage");
-    let model = load(path.to_str().expect("a path in UTF-8"), &storage).expect("a model");
+    let model = load(path.to_str().expect("a path in UTF-8"), &storage, &Placement::Cpu).expect("a model");
     let loading = start.elapsed().as_secs_f64();
 
     let mut random = SplitMix::new(1);

@@ -140,6 +140,7 @@ fn written(n: u64) -> Result<Scores> {
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_string(),
         model: ModelRef { name: "synthetic".to_string(), digest: String::new() },
+        engine: "cpu-f32".to_string(),
         objective: Objective::MaskedLm,
         mask_passes: 7,
         estimator: Estimator::Debiased,

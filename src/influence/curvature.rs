@@ -28,6 +28,8 @@ pub struct CurvatureMetadata {
     pub schema_version: u32,
     pub tool_version: String,
     pub model: ModelReference,
+    /// What computed the encoder: `cpu-f32`, `cuda-f32` or `cuda-bf16`
+    pub engine: String,
     pub objective: Objective,
     pub mask_passes: u8,
     pub seed: u64,
@@ -228,6 +230,7 @@ mod tests {
             schema_version: SCHEMA_VERSION,
             tool_version: "0".into(),
             model: ModelReference { name: "m".into(), digest: "d".into() },
+            engine: "cpu-f32".into(),
             objective: Objective::MaskedLm,
             mask_passes: 7,
             seed: 0,

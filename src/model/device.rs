@@ -20,7 +20,9 @@ pub enum DeviceChoice {
 }
 
 /// The precision of the encoder's weights and activations; head, sums and scores are in f32 and wider anywhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PrecisionChoice {
     /// bf16 on a GPU, f32 on the CPU
@@ -37,8 +39,8 @@ pub enum PrecisionChoice {
 pub enum Placement {
     /// The engine of `kernels`, in f32.
     Cpu,
-    /// candle's operations on a GPU.
-    Gpu { device: Device, number: usize, dtype: DType },
+    /// candle's operations on a device: a GPU, or in tests the CPU, where f64 tells how far f32 is off.
+    Candle { device: Device, dtype: DType },
 }
 
 impl Placement {
@@ -55,12 +57,13 @@ impl Placement {
                 PrecisionChoice::F32 => (DType::F32, "f32"),
                 _ => (DType::BF16, "bf16"),
             };
-            (Placement::Gpu { device, number, dtype }, format!("on GPU {number} in {name}: {why}"))
+            (Placement::Candle { device, dtype }, format!("on GPU {number} in {name}: {why}"))
         };
         match device {
             DeviceChoice::Cpu => on_cpu("asked for"),
             DeviceChoice::Cuda(number) => {
-                let device = gpu(number).map_err(|why| Error::model(format!("device cuda:{number}: {why}")))?;
+                let device =
+                    gpu(number).map_err(|why| Error::model(format!("device cuda:{number}: {why}")))?;
                 Ok(on_gpu(device, number, "asked for"))
             }
             DeviceChoice::Auto => match gpu(0) {
@@ -74,8 +77,8 @@ impl Placement {
     pub fn engine(&self) -> &'static str {
         match self {
             Placement::Cpu => "cpu-f32",
-            Placement::Gpu { dtype: DType::F32, .. } => "cuda-f32",
-            Placement::Gpu { .. } => "cuda-bf16",
+            Placement::Candle { dtype: DType::BF16, .. } => "cuda-bf16",
+            Placement::Candle { .. } => "cuda-f32",
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The families: which one a file belongs to, and from its weights to a model.
 
 use super::architecture::Architecture;
+use super::candle::CandleEncoder;
+use super::device::Placement;
 use super::transformer::Transformer;
-use super::{MlmHead, Model, ModelInfo, ModelStatus, Weights};
+use super::{Encoder, MlmHead, Model, ModelInfo, ModelStatus, Weights};
 use super::{bert, esm2, esmc, rna_fm, roberta};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
@@ -55,13 +57,19 @@ pub fn read(weights: &mut Weights) -> Result<Read> {
 }
 
 /// From a file's weights to a model that scores.
-pub fn load(name: &str, status: ModelStatus, mut weights: Weights) -> Result<Model> {
+pub fn load(name: &str, status: ModelStatus, mut weights: Weights, placement: &Placement) -> Result<Model> {
     let read = read(&mut weights)?;
-    build(name, status, read, weights)
+    build(name, status, read, weights, placement)
 }
 
 /// A model of weights that have fairseq's names already.
-pub fn build(name: &str, status: ModelStatus, read: Read, mut weights: Weights) -> Result<Model> {
+pub fn build(
+    name: &str,
+    status: ModelStatus,
+    read: Read,
+    mut weights: Weights,
+    placement: &Placement,
+) -> Result<Model> {
     let Read { architecture, tokenizer } = read;
     let text = |key: &str| weights.text(key).unwrap_or("not stated").to_string();
     let dimensions = &architecture.dimensions;
@@ -79,10 +87,21 @@ pub fn build(name: &str, status: ModelStatus, read: Read, mut weights: Weights) 
         max_tokens: dimensions.max_positions as u32,
         digest: weights.digest.clone(),
     };
-    let encoder = Transformer::load(&architecture, &tokenizer, &mut weights)?;
-    let head = MlmHead::load(&architecture, encoder.decoder_rows(), &mut weights)?;
+    let (encoder, embedding): (Box<dyn Encoder>, Vec<f32>) = match placement {
+        Placement::Cpu => {
+            let encoder = Transformer::load(&architecture, &tokenizer, &mut weights)?;
+            let embedding = encoder.decoder_rows().to_vec();
+            (Box::new(encoder), embedding)
+        }
+        Placement::Candle { device, dtype } => {
+            let (encoder, embedding) =
+                CandleEncoder::load(&architecture, &tokenizer, &mut weights, device, *dtype)?;
+            (Box::new(encoder), embedding)
+        }
+    };
+    let head = MlmHead::load(&architecture, &embedding, &mut weights)?;
     weights.finish(has_no_part)?;
-    Ok(Model { info, tokenizer, encoder: Box::new(encoder), head })
+    Ok(Model { info, tokenizer, encoder, head })
 }
 
 /// Tensors that files hold beside the language model: a second copy of a tied decoder, heads for other tasks, buffers.

@@ -6,6 +6,8 @@
 
 pub mod architecture;
 mod bert;
+mod candle;
+mod device;
 pub mod esm2;
 pub mod esmc;
 pub mod family;
@@ -20,6 +22,7 @@ mod transformer;
 mod weights;
 
 pub use architecture::{Architecture, Dimensions};
+pub use device::{DeviceChoice, Placement, PrecisionChoice};
 
 pub use head::MlmHead;
 pub use registry::{ModelInfo, ModelStatus, describe, list, load, open, show};
@@ -53,7 +56,7 @@ pub struct Workspace {
     attention: kernels::AttentionScratch,
 }
 
-/// A reference model, ready to score on the CPU.
+/// A reference model, ready to score.
 pub struct Model {
     pub info: ModelInfo,
     pub tokenizer: Tokenizer,

@@ -1,6 +1,6 @@
 //! The models that have a name, and loading by name or by file.
 
-use super::{Model, Weights, family};
+use super::{Model, Placement, Weights, family};
 use crate::error::{Error, Result};
 use crate::storage::{Location, Storage, io_error};
 use serde::{Deserialize, Serialize};
@@ -69,13 +69,13 @@ pub fn show(name: &str) -> Result<ModelInfo> {
 
 /// What the model of that name, directory or file is.
 pub fn describe(model: &str, storage: &Storage) -> Result<ModelInfo> {
-    Ok(load(model, storage)?.info)
+    Ok(load(model, storage, &Placement::Cpu)?.info)
 }
 
 /// Loads a model by its registry name, or from a directory or file, local or in object storage.
-pub fn load(model: &str, storage: &Storage) -> Result<Model> {
+pub fn load(model: &str, storage: &Storage, placement: &Placement) -> Result<Model> {
     let (weights, status) = open(model, storage)?;
-    family::load(model, status, weights)
+    family::load(model, status, weights, placement)
 }
 
 /// Opens a model's weights, named as for [`load`].
@@ -113,7 +113,7 @@ impl Embedded {
     }
 
     fn load(&self) -> Result<Model> {
-        family::load(self.name, ModelStatus::Embedded, self.weights()?)
+        family::load(self.name, ModelStatus::Embedded, self.weights()?, &Placement::Cpu)
     }
 }
 

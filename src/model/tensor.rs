@@ -92,7 +92,20 @@ pub struct MaskedLm {
 impl MaskedLm {
     /// Errors name the tensor that is missing or of another shape.
     pub fn new(architecture: &Architecture, tensors: BTreeMap<String, Tensor>) -> Result<Self> {
-        for (name, shape) in architecture.tensor_shapes() {
+        MaskedLm::of(architecture, tensors, |_| true)
+    }
+
+    /// The encoder alone, without the head's tensors: [`logits`](MaskedLm::logits) would miss them.
+    pub fn encoder(architecture: &Architecture, tensors: BTreeMap<String, Tensor>) -> Result<Self> {
+        MaskedLm::of(architecture, tensors, |name| !name.starts_with("lm_head."))
+    }
+
+    fn of(
+        architecture: &Architecture,
+        tensors: BTreeMap<String, Tensor>,
+        needed: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
+        for (name, shape) in architecture.tensor_shapes().into_iter().filter(|(name, _)| needed(name)) {
             match tensors.get(&name) {
                 None => bail!("tensor {name} is missing"),
                 Some(tensor) if tensor.dims() != shape => {

@@ -6,6 +6,7 @@ use super::choose::AUTO;
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
+use crate::model::{DeviceChoice, PrecisionChoice};
 use crate::selection::{Budget, Strategy};
 use crate::sequence::{InputOptions, Shard};
 use clap::Args;
@@ -22,6 +23,15 @@ pub struct ModelOptions {
     /// storage; `auto` takes rna-nano or protein-nano, by the letters of the first records
     #[arg(long, env = "BIOPRUNE_MODEL", default_value = AUTO)]
     pub model: String,
+
+    /// Where the model computes: `auto` (a GPU that answers, else the CPU), `cpu`, `cuda` or `cuda:N`
+    #[arg(long, env = "BIOPRUNE_DEVICE", default_value = "auto")]
+    #[schema(value_type = String, example = "auto", pattern = r"^(auto|cpu|cuda(:[0-9]+)?)$")]
+    pub device: DeviceChoice,
+
+    /// Precision of the encoder; the head, all sums and the scores are in f32 and wider
+    #[arg(long, env = "BIOPRUNE_PRECISION", value_enum, default_value = "auto")]
+    pub precision: PrecisionChoice,
 
     /// Compute threads; 0 takes what the machine or its cgroup grants
     #[arg(long, env = "BIOPRUNE_THREADS", default_value_t = 0, value_parser = in_range(THREADS))]

@@ -93,6 +93,7 @@ pub(super) fn metadata(
         schema_version: SCHEMA_VERSION,
         tool_version: env!("CARGO_PKG_VERSION").to_string(),
         model: ModelRef { name: model.name, digest: model.digest },
+        engine: session.placement.engine().to_string(),
         objective: session.task.objective,
         mask_passes: session.task.mask_passes,
         estimator: options.estimator,

@@ -12,7 +12,7 @@ use crate::influence::{
     Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference,
     Objective, PAPER_TOKENS, Sample, Scorer, Task, accumulate,
 };
-use crate::model::{self, Model, ModelInfo, Weights, family};
+use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
 use crate::tokenizer;
@@ -23,6 +23,7 @@ use std::thread::available_parallelism;
 pub(super) struct Session<'a> {
     pub context: &'a Context,
     pub model: Model,
+    pub placement: Placement,
     pub dataset: Dataset,
     pub task: Task,
     pub threads: usize,
@@ -38,8 +39,10 @@ impl<'a> Session<'a> {
         model: &ModelOptions,
         objective: &ObjectiveOptions,
     ) -> Result<Self> {
+        let (placement, told) = Placement::settle(model.device, model.precision)?;
         let load = |name: &str| {
-            let mut loaded = model::load(name, &context.storage)?;
+            log::info!("{name} computes {told}");
+            let mut loaded = model::load(name, &context.storage, &placement)?;
             if objective.objective == Objective::PaperCode {
                 as_published(&mut loaded)?;
             }
@@ -59,6 +62,7 @@ impl<'a> Session<'a> {
         Ok(Session {
             context,
             model: loaded,
+            placement,
             dataset,
             task,
             threads,
@@ -86,7 +90,7 @@ impl<'a> Session<'a> {
         observer.tracker.finish();
         let weights = Weights::held(name, adapted.to_safetensors(Precision::F32)?)?;
         let read = family::Read { architecture: adapted.architecture, tokenizer };
-        let adapted = family::build(name, status, read, weights)?;
+        let adapted = family::build(name, status, read, weights, &self.placement)?;
         let info = ModelInfo { digest: adapted.info.digest, ..self.model.info.clone() };
         // The tokenizer stays: paper-code has one of its own.
         self.model = Model { info, tokenizer: self.model.tokenizer.clone(), ..adapted };
@@ -107,6 +111,7 @@ impl<'a> Session<'a> {
             schema_version: CurvatureMetadata::SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_string(),
             model: self.model_reference(),
+            engine: self.placement.engine().to_string(),
             objective: self.task.objective,
             mask_passes: self.task.mask_passes,
             seed: self.task.seed,

@@ -24,6 +24,7 @@ pub(super) fn report(length: impl Fn(u64) -> u64, kept: impl Fn(u64) -> bool) ->
         parameters: serde_json::json!({"inputs": ["rna.fa.gz"], "keep": "10%", "strata": 50, "match": null}),
         model: ModelRef { name: "rna-nano".to_string(), digest: "xxh3:0".to_string() },
         scoring: Scoring {
+            engine: "cpu-f32".to_string(),
             objective: Objective::MaskedLm,
             mask_passes: 7,
             estimator: Estimator::Debiased,

@@ -58,6 +58,8 @@ impl Tool {
 /// How the scores were made; a selection from a scores file did not choose it itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scoring {
+    /// What computed the encoder: `cpu-f32`, `cuda-f32` or `cuda-bf16`
+    pub engine: String,
     pub objective: Objective,
     pub mask_passes: u8,
     pub estimator: Estimator,
@@ -70,6 +72,7 @@ pub struct Scoring {
 impl From<&ScoresMetadata> for Scoring {
     fn from(metadata: &ScoresMetadata) -> Self {
         Scoring {
+            engine: metadata.engine.clone(),
             objective: metadata.objective,
             mask_passes: metadata.mask_passes,
             estimator: metadata.estimator,

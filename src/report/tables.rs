@@ -85,6 +85,7 @@ pub(super) fn scoring(manifest: &Manifest) -> String {
     pairs([
         ("model", manifest.model.name.clone()),
         ("model digest", manifest.model.digest.clone()),
+        ("computed on", scoring.engine.clone()),
         ("objective", name(&scoring.objective, serde_json::to_value(scoring.objective))),
         ("mask passes", scoring.mask_passes.to_string()),
         ("estimator", name(&scoring.estimator, serde_json::to_value(scoring.estimator))),

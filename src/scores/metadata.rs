@@ -18,6 +18,8 @@ pub struct ScoresMetadata {
     /// Version of the program that wrote the file
     pub tool_version: String,
     pub model: ModelRef,
+    /// What computed the encoder: `cpu-f32`, `cuda-f32` or `cuda-bf16`
+    pub engine: String,
     pub objective: Objective,
     pub mask_passes: u8,
     pub estimator: Estimator,
@@ -151,6 +153,7 @@ pub(super) mod tests {
             schema_version: SCHEMA_VERSION,
             tool_version: "0.1.0".to_string(),
             model: ModelRef { name: "rna-nano".to_string(), digest: "sha256:aa".to_string() },
+            engine: "cpu-f32".to_string(),
             objective: Objective::MaskedLm,
             mask_passes: 7,
             estimator: Estimator::Debiased,

@@ -19,7 +19,7 @@ impl Runner for Engine {
     fn prepare(&self) -> Result<()> {
         match &self.model[..] {
             pipeline::AUTO => model::list().map(|_| ()),
-            name => model::load(name, &self.storage).map(|_| ()),
+            name => model::load(name, &self.storage, &model::Placement::Cpu).map(|_| ()),
         }
     }
 

@@ -38,7 +38,7 @@ enum ByteClass {
 }
 
 /// A model family's vocabulary and the way sequences become tokens.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Tokenizer {
     pub family: &'static str,
     pub alphabet: Alphabet,

@@ -121,7 +121,9 @@ fn a_written_model_scores_in_the_engine_and_trains_on() {
                 "{name} {difference}"
             );
         }
-        let engine = family::load("test", crate::model::ModelStatus::File, weights()).unwrap();
+        let engine =
+            family::load("test", crate::model::ModelStatus::File, weights(), &crate::model::Placement::Cpu)
+                .unwrap();
         assert_eq!(engine.info.max_tokens, 64);
     }
 }

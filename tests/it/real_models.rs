@@ -4,7 +4,7 @@
 //! germline V genes out of the package olga, all unpacked below the folder that `BIOPRUNE_TEST_MODELS` names.
 
 use bioprune::batching::{Example, PackedTokens};
-use bioprune::model::{Model, Workspace, load};
+use bioprune::model::{Model, Placement, Workspace, load};
 use bioprune::storage::Storage;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ fn folder() -> PathBuf {
 }
 
 fn open(path: &Path) -> Model {
-    load(path.to_str().unwrap(), &Storage::from_env().unwrap()).unwrap()
+    load(path.to_str().unwrap(), &Storage::from_env().unwrap(), &Placement::Cpu).unwrap()
 }
 
 /// The germline V genes of a chain, translated; genes with a stop or a shifted frame are left out.

@@ -5,7 +5,7 @@ use bioprune::influence::{
     Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, PAPER_TOKENS, Score,
     Scorer, Task, accumulate,
 };
-use bioprune::model::{Model, load};
+use bioprune::model::{Model, Placement, load};
 use bioprune::storage::Storage;
 use bioprune::tokenizer::rna_fm_as_published;
 use candle_core::{DType, Device, Tensor};
@@ -33,7 +33,11 @@ pub fn fixture(path: &str) -> PathBuf {
 }
 
 pub fn open(path: &str) -> Model {
-    load(fixture(path).to_str().unwrap(), &Storage::from_env().unwrap()).unwrap()
+    open_on(path, &Placement::Cpu)
+}
+
+fn open_on(path: &str, placement: &Placement) -> Model {
+    load(fixture(path).to_str().unwrap(), &Storage::from_env().unwrap(), placement).unwrap()
 }
 
 pub fn tiny_model() -> Model {
@@ -124,6 +128,39 @@ fn compare(folder: &str, model: &Model) {
         let mean = influence.iter().map(|x| *x as f64).sum::<f64>() / influence.len() as f64;
         let identity: f64 = sum.diagonal().iter().map(|f| f / (f + inputs.damping)).sum();
         assert!((mean / identity - 1.0).abs() < 1e-5, "{mean} against {identity}");
+    }
+}
+
+/// What GPUs run, here on the CPU: in f64 it tells how far the f32 engine is off, in bf16 what that precision costs.
+#[test]
+fn candles_form_of_every_family_agrees_with_the_engine() {
+    for (folder, file, _) in MODELS {
+        let path = format!("{folder}/{file}");
+        let inputs: Inputs =
+            serde_json::from_slice(&std::fs::read(fixture(&format!("{folder}/inputs.json"))).unwrap())
+                .unwrap();
+        let influence = |model: &Model| -> Vec<f32> {
+            let task = Task { objective: Objective::MaskedLm, mask_passes: 7, seed: 3 };
+            let encode = |sequence: &String| model.tokenizer.encode(sequence.as_bytes(), 512).unwrap().ids;
+            let long = inputs.sequences.iter().filter(|sequence| sequence.len() > 20);
+            let examples: Vec<Example> =
+                long.take(24).map(|sequence| task.example(encode(sequence), &model.tokenizer)).collect();
+            let mut gradients = Gradients::new(model);
+            let mut sum = CurvatureSum::new(model.head.hidden_size);
+            accumulate(&mut gradients, &examples, &mut sum).unwrap();
+            let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Relative(0.1)).unwrap();
+            let mut scorer = Scorer::new(&curvature, Estimator::Plain);
+            let mut scores = Vec::new();
+            gradients.run(&examples, |_, record| scores.push(scorer.score(&record).influence)).unwrap();
+            scores
+        };
+        let engine = influence(&open(&path));
+        for (dtype, tolerance) in [(DType::F64, 2e-5), (DType::F32, 2e-5), (DType::BF16, 0.2)] {
+            let model = open_on(&path, &Placement::Candle { device: Device::Cpu, dtype });
+            let error = relative(&influence(&model), &engine);
+            println!("{folder} in {dtype:?}: largest difference {error:.2e}");
+            assert!(error <= tolerance, "{folder} in {dtype:?}: {error:e} is above {tolerance:e}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::kernel::{self, Matrix, dot, product};
 use crate::model::kernels::softmax;
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
 /// `q`, `k`, `v` `[total, heads * width]` of sequences of these `lengths`, which add up to `total`; scale width^-0.5.
@@ -22,8 +22,11 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, lengths: &Arc<[usize]>, hea
     for &n in lengths.iter() {
         let [q, k, v] = [q, k, v].map(|x| by_head(&x.narrow(0, start, n)?));
         let logits = (q?.matmul(&k?.t()?)? * (width as f64).powf(-0.5))?;
+        // The softmax is in f32 at least.
+        let dtype = logits.dtype();
+        let logits = if dtype == DType::BF16 { logits.to_dtype(DType::F32)? } else { logits };
         let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?.exp()?;
-        let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?;
+        let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?.to_dtype(dtype)?;
         parts.push(weights.matmul(&v?)?.transpose(0, 1)?.reshape((n, d))?);
         start += n;
     }

@@ -1,12 +1,17 @@
 //! LayerNorm over the last dimension, with its backward pass.
 
 use super::kernel::{self, dot, sum};
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 
 /// `x` `[n, d]`, `weight` and `bias` `[d]`.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
     if kernel::applies(x) {
         return x.contiguous()?.apply_op3(weight, bias, LayerNorm { epsilon });
+    }
+    if x.dtype() == DType::BF16 {
+        // Moments are taken in f32: bf16 has too few bits for a sum of squares.
+        let wide = |x: &Tensor| x.to_dtype(DType::F32);
+        return layer_norm(&wide(x)?, &wide(weight)?, &wide(bias)?, epsilon)?.to_dtype(DType::BF16);
     }
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + f64::from(epsilon))?.sqrt()?;

@@ -1,0 +1,46 @@
+process BIOPRUNE_CURVATURE {
+    tag "$meta.id"
+    label 'process_high'
+
+    conda "${moduleDir}/environment.yml"
+    container "${ task.accelerator ? 'bioprune/bioprune-cuda:0.1.0' : 'bioprune/bioprune:0.1.0' }"
+
+    input:
+    tuple val(meta), path(sequences), val(shard)
+    path model
+
+    output:
+    tuple val(meta), path("${prefix}.safetensors"), emit: curvature
+    tuple val("${task.process}"), val('bioprune'), eval("bioprune --version | sed 's/^bioprune //'"), topic: versions, emit: versions_bioprune
+
+    when:
+    task.ext.when == null || task.ext.when
+
+    script:
+    def args      = task.ext.args ?: ''
+    prefix        = (task.ext.prefix ?: "${meta.id}") + (shard ? ".${shard.replace('/', 'of')}" : '')
+    def shard_arg = shard ? "--shard ${shard}" : ''
+    def model_arg = model ? "--model ${model}" : ''
+    def device    = task.accelerator ? '--device cuda' : ''
+    """
+    # a service, if one is named, has threads of its own
+    [ -n "\${BIOPRUNE_SERVER:-}" ] || export BIOPRUNE_THREADS=${task.cpus}
+
+    bioprune curvature \\
+        ${shard_arg} \\
+        ${model_arg} \\
+        ${device} \\
+        ${args} \\
+        --output ${prefix}.safetensors \\
+        ${sequences}
+    """
+
+    stub:
+    def args = task.ext.args ?: ''
+    prefix   = (task.ext.prefix ?: "${meta.id}") + (shard ? ".${shard.replace('/', 'of')}" : '')
+    """
+    echo ${args}
+
+    touch ${prefix}.safetensors
+    """
+}

@@ -1,0 +1,56 @@
+# The sets, the options of each step, and what all steps share.
+import csv
+import os
+
+from snakemake.utils import validate
+
+validate(config, schema="../schemas/config.schema.yaml")
+
+
+def read_sets(table):
+    """Files of each sample, in the order of the rows. URIs go through the storage plugin of their scheme."""
+    sets = {}
+    with open(table, newline="") as lines:
+        for row in csv.DictReader(lines, delimiter="\t"):
+            validate(row, schema="../schemas/samples.schema.yaml")
+            name = row["sequences"]
+            file_or_object = storage(name) if "://" in name else name
+            sets.setdefault(row["sample"], []).append(file_or_object)
+    return sets
+
+
+SETS = read_sets(config["samples"])
+
+OBJECTIVE = "--objective {objective} --mask-passes {mask_passes} --seed {seed}".format(
+    **config
+)
+SAMPLE = "--sample {sample}".format(**config)
+SCORE = "--estimator {estimator} --damping {damping}".format(**config)
+STRATEGY = "--strategy {strategy}".format(**config)
+MODEL = [config["model"]] if config["model"] else []
+
+
+wildcard_constraints:
+    sample="[A-Za-z0-9][A-Za-z0-9_.-]*",
+
+
+def sequences(wildcards):
+    return SETS[wildcards.sample]
+
+
+def model(wildcards, input):
+    return f"--model {input.model}" if input.model else ""
+
+
+def device(wildcards, resources):
+    return "--device cuda" if resources.get("gpu", 0) else ""
+
+
+def threads_unless_served(wildcards, threads):
+    """A service, if one is named, has threads of its own."""
+    return "" if os.environ.get("BIOPRUNE_SERVER") else f"--threads {threads}"
+
+
+def shard(wildcards):
+    """`3-of-8` of Snakemake is `3/8` of bioprune."""
+    return wildcards.scatteritem.replace("-of-", "/")

@@ -1,0 +1,26 @@
+"""Snakemake wrapper for `bioprune curvature`."""
+
+__author__ = "The bioprune authors"
+__copyright__ = "Copyright 2026, The bioprune authors"
+__license__ = "MIT OR Apache-2.0"
+
+import os
+
+from snakemake.shell import shell
+
+log = snakemake.log_fmt_shell(stdout=True, stderr=True)
+extra = snakemake.params.get("extra", "")
+sequences = snakemake.input.sequences
+
+# a service, if one is named, has threads of its own
+threads = "" if os.environ.get("BIOPRUNE_SERVER") else f"--threads {snakemake.threads}"
+device = "--device cuda" if snakemake.resources.get("gpu", 0) else ""
+model = snakemake.input.get("model", "")
+model = f"--model {model}" if model else ""
+shard = snakemake.params.get("shard", "")
+shard = f"--shard {shard}" if shard else ""
+
+shell(
+    "bioprune curvature {sequences} {shard} {model}"
+    " {device} {threads} {extra} --output {snakemake.output[0]} {log}"
+)

@@ -1,0 +1,207 @@
+# The Nextflow modules, the scatter and the pipeline. Sourced by run.sh.
+# shellcheck shell=bash
+
+pipeline=$root/nextflow
+parsers='v1 v2'
+profiles="docker docker {
+podman podman {
+singularity singularity {
+conda conda {
+slurm executor = 'slurm'
+awsbatch executor = 'awsbatch'
+googlebatch executor = 'google-batch'
+k8s executor = 'k8s'
+gpu accelerator =
+service 512 MB
+test mask_passes = 1"
+
+# nf NAME PARSER ARGUMENTS...: a run in a launch folder of its own, so that runs do not lock one another out.
+nf() {
+  local launch=$work/nextflow/$1
+  export NXF_SYNTAX_PARSER=$2
+  shift 2
+  mkdir -p "$launch"
+  cd "$launch"
+  rm -f trace.tsv
+  nextflow run "$@" -with-trace trace.tsv
+}
+
+# statuses NAME: how many tasks of a run ended how, as "CACHED 13".
+statuses() {
+  tail -n +2 "$work/nextflow/$1/trace.tsv" | cut -f 5 | sort | uniq -c | awk '{ print $2, $1 }'
+}
+
+lint() {
+  nextflow lint -o concise "$pipeline"
+}
+
+# Each profile by itself, and something that only it sets; two at a time.
+profiles_parse() {
+  local profile told
+  while read -r profile told; do
+    NXF_SYNTAX_PARSER=v1 nextflow config -profile "$profile" "$pipeline" > "$work/config.$profile" &
+    [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
+  done <<< "$profiles"
+  wait
+  while read -r profile told; do
+    grep -qF -- "$told" "$work/config.$profile" || { echo "profile $profile does not set: $told"; return 1; }
+  done <<< "$profiles"
+}
+
+# All at once under the other parser.
+profiles_parse_together() {
+  local profile told
+  NXF_SYNTAX_PARSER=v2 nextflow config -profile "$(cut -d ' ' -f 1 <<< "$profiles" | paste -sd ,)" "$pipeline" > "$work/config"
+  grep -F -- "executor = 'k8s'" "$work/config"
+  grep -F -- '512 MB' "$work/config"
+}
+
+gpu_takes_the_cuda_container() {
+  cd "$work"
+  nextflow inspect "$pipeline/main.nf" -profile test,docker --outdir results > "$work/cpu.json"
+  nextflow inspect "$pipeline/main.nf" -profile test,docker,gpu --outdir results > "$work/gpu.json"
+  python3 - "$work/cpu.json" "$work/gpu.json" << 'PYTHON'
+import json, sys
+cpu, gpu = ({p["name"]: p["container"] for p in json.load(open(path))["processes"]} for path in sys.argv[1:])
+steps = {"BIOPRUNE_PRUNE", "BIOPRUNE_CURVATURE", "BIOPRUNE_SCORE"}
+assert steps < cpu.keys() == gpu.keys(), cpu
+for name in cpu:
+    assert "cuda" not in cpu[name], (name, cpu[name])
+    assert ("cuda" in gpu[name]) == (name in steps), (name, gpu[name])
+PYTHON
+}
+
+modules_run() {
+  nf "modules-$1" "$1" "$pipeline/tests/main.nf" --input "$work/set.fa" --outdir results
+  same_coreset results/prune/set results/select/set results/scatter/set
+  cmp "$expected/curvature.safetensors" results/prune/set/curvature.safetensors
+  cmp results/merge/set.safetensors results/prune/set/curvature.safetensors
+  cmp results/merge/set.parquet results/prune/set/scores.parquet
+  test -s results/score/set.parquet
+  # the control has as many records, and others
+  test "$(wc -l < results/select/control/selected.tsv)" = "$(wc -l < "$expected/selected.tsv")"
+  if cmp -s results/select/control/selected.tsv "$expected/selected.tsv"; then return 1; fi
+}
+
+modules_resume() {
+  local tasks
+  tasks=$(statuses modules-v1)
+  test "${tasks% *}" = COMPLETED
+  nf modules-v1 v1 "$pipeline/tests/main.nf" --input "$work/set.fa" --outdir results -resume
+  test "$(statuses modules-v1)" = "CACHED ${tasks#* }"
+}
+
+# Twins of the input: other inodes and times, as on the machines of a cloud.
+modules_run_on_copies() {
+  nf copies v1 "$pipeline/tests/main.nf" --input "$work/set.fa" --outdir results -process.stageInMode copy
+  same_coreset results/prune/set results/select/set results/scatter/set
+}
+
+modules_stub() {
+  nf stub v1 "$pipeline/tests/main.nf" --input "$work/set.fa" --outdir results -stub
+  gzip -t results/prune/set/coreset.fa.gz
+  for step in prune select scatter; do test -e results/$step/set/manifest.json; done
+  local version
+  version=$(bioprune --version)
+  grep -qx "version BIOPRUNE_PRUNE bioprune ${version#bioprune }" "$work/log"
+}
+
+samplesheet() {
+  printf 'sample,sequences\nset,set.fa\nparts,first.fa\nparts,second.fa.gz\n' > "$work/sheet.csv"
+  awk '/^>/ { n++ } n <= 100' "$work/set.fa" > "$work/first.fa"
+  awk '/^>/ { n++ } n > 100' "$work/set.fa" | gzip -c > "$work/second.fa.gz"
+}
+
+pipeline_runs() {
+  local name=$1 parser=$2 profile=$3
+  shift 3
+  nf "$name" "$parser" "$pipeline/main.nf" -profile "$profile" --input "$work/sheet.csv" --outdir results --sample 50 "$@"
+  same_coreset results/set
+  for file in scores.parquet curvature.safetensors report.html manifest.json; do
+    test -s "results/set/$file"
+    test -s "results/parts/$file"
+  done
+}
+
+# The page holds the numbers of the coreset of each set.
+multiqc_tells() {
+  local results=$work/nextflow/$1/results
+  test -s "$results/multiqc/multiqc_report.html"
+  python3 - "$results" << 'PYTHON'
+import csv, gzip, pathlib, sys
+results = pathlib.Path(sys.argv[1])
+with open(results / "multiqc/multiqc_report_data/multiqc_general_stats.txt") as file:
+    rows = {row["Sample"]: row for row in csv.DictReader(file, delimiter="\t")}
+assert rows.keys() == {"set", "parts"}, rows
+for sample, row in rows.items():
+    kept = gzip.decompress((results / sample / "coreset.fa.gz").read_bytes()).count(b">")
+    told = next(float(value) for column, value in row.items() if column.endswith("-kept"))
+    assert told == kept, (sample, told, kept)
+PYTHON
+}
+
+bad_samplesheet() {
+  printf 'sample,sequences\nset,set.fa\na b,set.fa\n' > "$work/bad.csv"
+  fails_saying "row 2: sample 'a b'" nf bad v2 "$pipeline/main.nf" --input "$work/bad.csv" --outdir results
+}
+
+# A program that finds its service busy at the first try, then does its work.
+busy_is_tried_again() {
+  mkdir -p "$work/busy"
+  cat > "$work/busy/bioprune" << SCRIPT
+#!/usr/bin/env bash
+if [ "\$1" = prune ] && mkdir "$work/busy/\$(basename "\${*: -1}")" 2> /dev/null; then exit 104; fi
+exec "$program" "\$@"
+SCRIPT
+  chmod +x "$work/busy/bioprune"
+  PATH=$work/busy:$PATH nf busy v1 "$pipeline/main.nf" -profile test --input "$work/sheet.csv" --outdir results --sample 50 \
+    --skip_multiqc
+  same_coreset results/set
+  test "$(statuses busy)" = $'COMPLETED 2\nFAILED 2'
+}
+
+bad_input_is_not_tried_again() {
+  printf '>a\nACGU\n>b\nAC!U\n' > "$work/illegal.fa"
+  printf 'sample,sequences\nillegal,illegal.fa\n' > "$work/illegal.csv"
+  fails_saying "residue 3 is '!'" nf illegal v1 "$pipeline/main.nf" -profile test --input "$work/illegal.csv" --outdir results
+  test "$(statuses illegal)" = 'FAILED 1'
+}
+
+example_of_two_lines() {
+  nf existing v1 "$pipeline/examples/existing.nf" --input "$work/set.fa"
+  test "$(cat results/set.records.txt)" = 30
+  test "$(grep -c '// line [12]$' "$pipeline/examples/existing.nf")" = 2
+}
+
+# The tasks only wait: a service of this program does the work.
+through_a_service() {
+  local socket=$work/service.sock service
+  bioprune serve --unix-socket "$socket" --data-dir "$work/service" --allow "$work/" > "$work/service.log" 2>&1 &
+  service=$!
+  # shellcheck disable=SC2064
+  trap "kill $service" EXIT
+  export BIOPRUNE_SERVER=unix://$socket
+  for _ in $(seq 100); do bioprune jobs list > /dev/null 2>&1 && break; sleep 0.1; done
+  pipeline_runs service v1 test,service --skip_multiqc
+  test "$(bioprune jobs list --state complete --json | grep -c '"prune"')" = 2
+}
+
+check 'nextflow: lint' lint
+check 'nextflow: every profile parses' profiles_parse
+check 'nextflow, parser v2: every profile parses' profiles_parse_together
+check 'nextflow: profile gpu takes the CUDA container where there is something to compute' gpu_takes_the_cuda_container
+for parser in $parsers; do
+  check "nextflow, parser $parser: each module and the scatter give the coreset of the command" modules_run $parser
+done
+check 'nextflow: -resume does nothing again' modules_resume
+check 'nextflow: copies of the input in each task make no difference' modules_run_on_copies
+check 'nextflow: stubs write every output, with a version' modules_stub
+samplesheet
+check 'nextflow: the pipeline, one task for each set' pipeline_runs pipeline v2 test
+check 'nextflow: MultiQC tells what was kept' multiqc_tells pipeline
+check 'nextflow: the pipeline in shards' pipeline_runs shards v1 test --shards 3 --skip_multiqc
+check 'nextflow: a bad samplesheet is refused by row and column' bad_samplesheet
+check 'nextflow: a busy service is tried again' busy_is_tried_again
+check 'nextflow: bad input is not tried again' bad_input_is_not_tried_again
+check 'nextflow: the example of two lines' example_of_two_lines
+check 'nextflow: the pipeline through a service' through_a_service
