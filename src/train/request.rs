@@ -1,7 +1,6 @@
 //! The whole job: what can be asked for, and a corpus into a model with its losses.
 
 use super::hairpins::hairpin;
-use super::masking::MaskRule;
 use super::pairing::look_for_pairs;
 use super::{
     Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, SplitOptions, TrainOptions,
@@ -88,14 +87,6 @@ pub struct TrainRequest {
     /// Begin with two layers that look for each residue's partner in a stem (RNA alone)
     #[arg(long, conflicts_with = "init")]
     pub pairing_start: bool,
-
-    /// Share of the residues that is to be predicted, in (0, 1)
-    #[arg(long, value_name = "SHARE", default_value_t = MaskRule::SHARE)]
-    pub mask_share: f64,
-
-    /// Hide all residues that are to be predicted, instead of 80 % hidden, 10 % replaced and 10 % in sight
-    #[arg(long)]
-    pub mask_only: bool,
 
     /// Of a longer record, train on a window of this many tokens, another in each epoch
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(8..))]
@@ -193,15 +184,6 @@ impl TrainRequest {
             seed: self.seed,
             length: self.epochs.map_or(Length::Steps(self.steps), Length::Epochs),
             hairpin_steps: self.hairpin_steps,
-            mask_share: match self.mask_share {
-                share if share > 0.0 && share < 1.0 => share,
-                share => {
-                    return Err(Error::usage(format!(
-                        "--mask-share {share}: allowed is a share between 0 and 1"
-                    )));
-                }
-            },
-            mask_only: self.mask_only,
             crop: self.crop.map(|tokens| tokens as usize),
             micro_batches: MICRO_BATCHES,
             batch_tokens: self.step_tokens as usize / MICRO_BATCHES,
