@@ -14,6 +14,7 @@ mod masking;
 mod model;
 mod optimizer;
 mod packed;
+mod pairing;
 mod random;
 mod report;
 mod request;

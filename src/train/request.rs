@@ -2,6 +2,7 @@
 
 use super::hairpins::hairpin;
 use super::masking::MaskRule;
+use super::pairing::look_for_pairs;
 use super::{
     Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, SplitOptions, TrainOptions,
     TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
@@ -84,6 +85,10 @@ pub struct TrainRequest {
     #[arg(long, default_value_t = 0.01)]
     pub weight_decay: f64,
 
+    /// Begin with two layers that look for each residue's partner in a stem (RNA alone)
+    #[arg(long, conflicts_with = "init")]
+    pub pairing_start: bool,
+
     /// Share of the residues that is to be predicted, in (0, 1)
     #[arg(long, value_name = "SHARE", default_value_t = MaskRule::SHARE)]
     pub mask_share: f64,
@@ -148,7 +153,11 @@ impl TrainRequest {
             // Rotary positions turn pairs.
             ArchitectureName::Esm2 => (esm2::architecture(self.dimensions(2)?), tokenizer::esm2()),
         };
-        Ok((TrainedModel::random(&architecture, self.seed)?, tokenizer))
+        let mut model = TrainedModel::random(&architecture, self.seed)?;
+        if self.pairing_start {
+            look_for_pairs(&mut model, &tokenizer)?;
+        }
+        Ok((model, tokenizer))
     }
 
     /// The sizes that are asked for; a head's is to be a multiple of `head_size`.
@@ -333,7 +342,7 @@ mod tests {
     fn impossible_options_are_usage_errors() {
         use crate::error::Code;
         for sizes in ["--hidden-size 10 --heads 4", "--hidden-size 12 --heads 4 --architecture esm-2"] {
-            assert_eq!(request(sizes).random().unwrap_err().code, Code::Usage, "{sizes}");
+            assert_eq!(request(sizes).random().err().unwrap().code, Code::Usage, "{sizes}");
         }
         assert!(request("--hidden-size 12 --heads 4").random().is_ok());
         for rate in ["0", "-1", "nan", "inf"] {
