@@ -11,13 +11,18 @@ mod device;
 pub mod esm2;
 pub mod esmc;
 pub mod family;
+mod files;
 mod head;
 mod hugging_face;
 pub mod kernels;
+mod pickle;
 mod registry;
 pub mod rna_fm;
 mod roberta;
+mod shards;
+mod stored;
 pub mod tensor;
+mod tensor_file;
 mod transformer;
 mod weights;
 

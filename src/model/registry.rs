@@ -1,6 +1,6 @@
 //! The models that have a name, and loading by name or by file.
 
-use super::{Model, Placement, Weights, family};
+use super::{Model, Placement, Weights, family, files};
 use crate::error::{Error, Result};
 use crate::storage::{Location, Storage, io_error};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,6 @@ const EMBEDDED: [Embedded; 2] = [
         bytes: include_bytes!("../../models/protein-nano/protein-nano.safetensors"),
     },
 ];
-
-/// Names that a directory's weights may have, in the order they are looked for.
-const FILE_NAMES: [&str; 4] = ["model.safetensors", "weights.safetensors", "model.pth", "model.pt"];
 
 /// Where a model's weights are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -126,12 +123,14 @@ fn weights_file(path: &Path, model: &str) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path.to_path_buf());
     }
-    let found = FILE_NAMES.iter().map(|name| path.join(name)).find(|candidate| candidate.is_file());
-    found.ok_or_else(|| {
-        Error::model(format!(
-            "model {model:?} is neither a known name ({}), nor a file, nor a directory with one of {}",
-            names(),
-            FILE_NAMES.join(", ")
-        ))
-    })
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return Err(Error::model(format!(
+            "model {model:?} is neither a known name ({}), nor a file, nor a directory",
+            names()
+        )));
+    };
+    let found: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let mut found: Vec<&str> = found.iter().map(String::as_str).collect();
+    found.sort_unstable();
+    Ok(path.join(files::choose(&found, model)?))
 }

@@ -1,9 +1,10 @@
-//! `--model auto`: which of the bundled models fits the data.
+//! What the data are by their letters: which of the bundled models fits (`--model auto`), and whether a model fits.
 //!
-//! The choice looks at the first records of the dataset, not of a shard, so that all shards score under one model.
+//! Both look at the first records of the dataset, not of a shard, so that all shards score under one model.
 
 use crate::error::{Error, Result};
 use crate::sequence::{Dataset, Record};
+use crate::tokenizer::Alphabet;
 
 /// The model that stands for a choice by the data.
 pub const AUTO: &str = "auto";
@@ -27,22 +28,58 @@ enum Kind {
     Unclear,
 }
 
+/// The first record of each kind among the first records of a dataset.
+#[derive(Default)]
+struct Survey {
+    rna: Option<Record>,
+    short: Option<Record>,
+    protein: Option<Record>,
+    /// Records that were looked at.
+    seen: usize,
+}
+
+impl Survey {
+    fn of(dataset: &Dataset) -> Result<Self> {
+        let mut survey = Survey::default();
+        for record in dataset.records(None).take(RECORDS) {
+            let record = record?;
+            survey.seen += 1;
+            let first = match kind(record.sequence()) {
+                Kind::Nucleotides => &mut survey.rna,
+                Kind::ShortNucleotides => &mut survey.short,
+                Kind::Protein => &mut survey.protein,
+                Kind::Unclear => continue,
+            };
+            first.get_or_insert(record);
+        }
+        Ok(survey)
+    }
+}
+
+/// Refuses data that a model would read as something else: RNA is spelt in letters that amino acids have too.
+///
+/// # Errors
+/// `BadInput` where the first records are RNA and the model reads proteins, or the other way round.
+pub(super) fn check_kind(dataset: &Dataset, model: &str, alphabet: Alphabet) -> Result<()> {
+    let survey = Survey::of(dataset)?;
+    let (other, kind) = match (alphabet, &survey.rna, &survey.protein) {
+        (Alphabet::AminoAcids, Some(rna), None) => (rna, "RNA or DNA"),
+        (Alphabet::Nucleotides, None, Some(protein)) => (protein, "protein"),
+        _ => return Ok(()),
+    };
+    Err(Error::bad_input(format!(
+        "{} reads as {kind}, and so do the first {} records where they are plain; the model {model} reads {alphabet}",
+        other.describe(dataset),
+        survey.seen
+    )))
+}
+
 /// The name of the model for a dataset.
 ///
 /// # Errors
 /// `BadInput` where the first records are a mix, or neither plainly RNA nor protein.
 pub(super) fn choose(dataset: &Dataset) -> Result<&'static str> {
-    let (mut rna, mut short, mut protein, mut seen) = (None, None, None, 0);
-    for record in dataset.records(None).take(RECORDS) {
-        let record = record?;
-        seen += 1;
-        match kind(record.sequence()) {
-            Kind::Nucleotides => rna = rna.or(Some(record)),
-            Kind::ShortNucleotides => short = short.or(Some(record)),
-            Kind::Protein => protein = protein.or(Some(record)),
-            Kind::Unclear => {}
-        }
-    }
+    let Survey { rna, short, protein, seen } = Survey::of(dataset)?;
     let decide = format!("--model {FOR_RNA} or --model {FOR_PROTEIN} decides");
     let (model, by) = match (&rna, &protein, &short) {
         (Some(rna), None, _) | (None, None, Some(rna)) => (FOR_RNA, rna),
@@ -120,12 +157,38 @@ mod tests {
         }
     }
 
-    fn chosen(fasta: &str) -> Result<&'static str> {
+    fn with_dataset<T>(fasta: &str, look: impl Fn(&Dataset) -> T) -> T {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.fa");
         std::fs::write(&path, fasta).unwrap();
         let inputs = [path.to_str().unwrap().to_string()];
-        choose(&Dataset::open(&Storage::from_env().unwrap(), &inputs, &InputOptions::default()).unwrap())
+        look(&Dataset::open(&Storage::from_env().unwrap(), &inputs, &InputOptions::default()).unwrap())
+    }
+
+    fn chosen(fasta: &str) -> Result<&'static str> {
+        with_dataset(fasta, choose)
+    }
+
+    #[test]
+    fn a_model_of_the_other_kind_is_refused_and_unclear_data_are_not() {
+        let refused = |fasta: &str, alphabet| {
+            with_dataset(fasta, |dataset| check_kind(dataset, "m", alphabet)).err().map(|error| error.message)
+        };
+        let (rna, protein) = (">a\nACGUACGUACGU\n", ">p\nMKVLAAGIVG\n");
+        let message = refused(rna, Alphabet::AminoAcids).unwrap();
+        assert!(
+            message.contains("`a`") && message.contains("RNA") && message.contains("proteins"),
+            "{message}"
+        );
+        assert!(refused(protein, Alphabet::Nucleotides).unwrap().contains("`p`"));
+        for (fasta, alphabet) in [
+            (rna, Alphabet::Nucleotides),
+            (protein, Alphabet::AminoAcids),
+            (">s\nACG\n", Alphabet::AminoAcids),
+            (&format!("{rna}{protein}"), Alphabet::AminoAcids),
+        ] {
+            assert_eq!(refused(fasta, alphabet), None, "{fasta}");
+        }
     }
 
     #[test]

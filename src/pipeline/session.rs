@@ -1,6 +1,6 @@
 //! What curvature and scoring share: a model, a dataset, and records going through the workers in batches.
 
-use super::choose::{AUTO, choose};
+use super::choose::{AUTO, check_kind, choose};
 use super::reading::{Encoded, Reading};
 use super::sample::Draw;
 use super::tracker::Tracker;
@@ -15,7 +15,7 @@ use crate::influence::{
 use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
-use crate::tokenizer;
+use crate::tokenizer::{self, Alphabet};
 use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
 use std::thread::available_parallelism;
 
@@ -54,7 +54,16 @@ impl<'a> Session<'a> {
                 let dataset = Dataset::open(&context.storage, inputs, input)?;
                 (load(choose(&dataset)?)?, dataset)
             }
-            name => (load(name)?, Dataset::open(&context.storage, inputs, input)?),
+            name => {
+                let model = load(name)?;
+                let dataset = Dataset::open(&context.storage, inputs, input)?;
+                // An RNA model's own alphabet refuses proteins, unless all letters are taken as published.
+                let alphabet = model.tokenizer.alphabet;
+                if alphabet == Alphabet::AminoAcids || objective.objective == Objective::PaperCode {
+                    check_kind(&dataset, name, alphabet)?;
+                }
+                (model, dataset)
+            }
         };
         let task =
             Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
