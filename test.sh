@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
 # Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
 #
-#   ./test.sh                     all of it; needs Rust, a C compiler, and Python 3.11 with venv
-#   ./test.sh --without-packages  without what comes in Python packages: an S3 server, models that others trained
+#   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
+#   ./test.sh --without-packages   without what comes in Python packages: an S3 server, models that others trained
+#   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 with_packages=yes
-case "${1:-}" in
-  '') ;;
-  --without-packages) with_packages=no ;;
-  *) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-esac
+with_workflows=yes
+for option in "$@"; do
+  case $option in
+    --without-packages) with_packages=no ;;
+    --without-workflows) with_workflows=no ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  esac
+done
 
 # Prints the step, runs it, prints how long it took; a step that fails ends the script.
 step() {
@@ -81,4 +85,7 @@ else
   step 'tests' cargo test --locked --release -- --skip storage_s3 --skip real_models
 fi
 step 'main job' main_job
+if [ $with_workflows = yes ]; then
+  step 'workflows' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
+fi
 printf '\n=== all passed in %d s\n' "$SECONDS"

@@ -107,6 +107,9 @@ Examples:
   A small model from scratch, with a tenth of the families held out to measure it on:
     bioprune train rna.fa.gz -o model.safetensors --group-separator '|' --holdout 0.1
 
+  A protein model, with whole clusters held out as a table tells them:
+    bioprune train proteins.fa.gz -o model.safetensors --architecture esm-2 --groups clusters.tsv --holdout 0.1
+
   Go on from a model for one epoch over more data:
     bioprune train more.fa.gz -o model.safetensors --init rna-nano --epochs 1";
 

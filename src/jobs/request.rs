@@ -248,9 +248,14 @@ mod tests {
 
     #[test]
     fn a_model_is_a_location_unless_it_has_a_name() {
-        for (model, is_name) in
-            [("rna-nano", true), ("m.safetensors", false), ("./m", false), ("s3://b/m", false), ("/m", false)]
-        {
+        for (model, is_name) in [
+            ("auto", true),
+            ("rna-nano", true),
+            ("m.safetensors", false),
+            ("./m", false),
+            ("s3://b/m", false),
+            ("/m", false),
+        ] {
             let request = score(json!({"inputs": ["a.fa"], "output": "s.tsv", "model": model}));
             let is_location = request.locations().iter().any(|(field, ..)| *field == "model");
             assert_eq!(is_location, !is_name, "{model}");

@@ -14,8 +14,13 @@ struct Embedded {
     bytes: &'static [u8],
 }
 
-const EMBEDDED: [Embedded; 1] =
-    [Embedded { name: "rna-nano", bytes: include_bytes!("../../models/rna-nano/rna-nano.safetensors") }];
+const EMBEDDED: [Embedded; 2] = [
+    Embedded { name: "rna-nano", bytes: include_bytes!("../../models/rna-nano/rna-nano.safetensors") },
+    Embedded {
+        name: "protein-nano",
+        bytes: include_bytes!("../../models/protein-nano/protein-nano.safetensors"),
+    },
+];
 
 /// Where a model's weights are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -87,6 +87,17 @@ impl StoredTensor {
         Self::new(element, shape, strides, start, room)
     }
 
+    /// Its rows from `first` on, `rows` of them; the caller knows that it has as many.
+    pub fn rows_from(&self, first: usize, rows: usize) -> Self {
+        let mut part = self.clone();
+        if let ([all, ..], [stride, ..]) = (&mut part.shape[..], &part.strides[..]) {
+            part.start += first * stride * self.element.size();
+            part.count = part.count / (*all).max(1) * rows;
+            *all = rows;
+        }
+        part
+    }
+
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -94,20 +105,6 @@ impl StoredTensor {
     /// Bytes of its elements.
     pub fn size(&self) -> usize {
         self.count * self.element.size()
-    }
-
-    /// A matrix by rows in equal parts; `None` where it is no matrix or cannot be divided so.
-    pub fn split(&self, parts: usize) -> Option<Vec<StoredTensor>> {
-        let [rows, columns] = self.shape[..] else { return None };
-        let rows = rows.is_multiple_of(parts).then(|| rows / parts)?;
-        let step = rows * self.strides[0] * self.element.size();
-        let part = |index| StoredTensor {
-            shape: vec![rows, columns],
-            start: self.start + index * step,
-            count: rows * columns,
-            ..self.clone()
-        };
-        Some((0..parts).map(part).collect())
     }
 
     /// The elements in f32, row by row, out of the file's bytes.
@@ -189,20 +186,6 @@ mod tests {
         assert_eq!(tensor(&[2, 1, 2], &[2, 77, 1], 0, 12), [0., 1., 2., 3.], "one element has no stride");
         assert_eq!(tensor(&[], &[], 8, 10), [2.0], "a scalar");
         assert!(tensor(&[0, 5], &[5, 1], 0, 12).is_empty());
-    }
-
-    #[test]
-    fn a_matrix_is_divided_by_rows() {
-        let file = f32_file(12);
-        let parts = |strides: &[usize], parts| {
-            let tensor = StoredTensor::new(Element::F32, vec![4, 3], strides.to_vec(), 0, 12).unwrap();
-            Some(tensor.split(parts)?.iter().map(|part| part.values(&file)).collect::<Vec<_>>())
-        };
-        let expected = [[0., 1., 2., 3., 4., 5.], [6., 7., 8., 9., 10., 11.]];
-        assert_eq!(parts(&[3, 1], 2).unwrap(), expected);
-        let transposed = [[0., 4., 8., 1., 5., 9.], [2., 6., 10., 3., 7., 11.]];
-        assert_eq!(parts(&[1, 4], 2).unwrap(), transposed);
-        assert_eq!(parts(&[3, 1], 3), None, "four rows are not three equal parts");
     }
 
     #[test]

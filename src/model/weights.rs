@@ -60,7 +60,7 @@ impl Weights {
 
     /// A safetensors or PyTorch file, told apart by its first bytes; or an index (`….index.json`) of several.
     ///
-    /// A `config.json` beside it has the last word on the architecture, a `vocab.txt` on the alphabet.
+    /// A `config.json` beside it has the last word on what the file says of its architecture.
     ///
     /// # Errors
     /// All have the code `model_unavailable` and name `shown`.
@@ -82,9 +82,8 @@ impl Weights {
         }
         let mut weights = Self::new(shown, parts)?;
         weights.config.extend(config_beside(path)?);
-        if let Ok(words) = std::fs::read_to_string(path.with_file_name("vocab.txt")) {
-            let words: Vec<&str> = words.lines().map(str::trim).filter(|word| !word.is_empty()).collect();
-            weights.config.insert("vocab".into(), Value::from(words.join(" ")));
+        if let Some(vocabulary) = vocabulary_beside(path)? {
+            weights.config.insert("vocab".into(), Value::from(vocabulary));
         }
         Ok(weights)
     }
@@ -124,29 +123,28 @@ impl Weights {
         &self.file
     }
 
-    /// Gives tensors other names; those for which `new_name` has none, or one that is there already, keep theirs.
+    /// Gives tensors other names; those for which `new_name` has none keep theirs.
     pub fn rename(&mut self, new_name: impl Fn(&str) -> Option<String>) {
-        for name in self.tensors.keys().cloned().collect::<Vec<_>>() {
-            let Some(new) = new_name(&name).filter(|new| !self.tensors.contains_key(new)) else { continue };
-            if let Some(placed) = self.tensors.remove(&name) {
-                self.tensors.insert(new, placed);
-            }
-        }
+        let tensors = std::mem::take(&mut self.tensors).into_iter();
+        self.tensors = tensors.map(|(name, placed)| (new_name(&name).unwrap_or(name), placed)).collect();
     }
 
     /// Divides a matrix by rows into equal parts of these names; false where there is no such tensor.
     pub fn split(&mut self, name: &str, parts: &[String]) -> Result<bool> {
         let Some(Placed { own_name, part, tensor }) = self.tensors.remove(name) else { return Ok(false) };
-        let Some(pieces) = tensor.split(parts.len()) else {
-            return Err(Error::model(format!(
-                "model {}: tensor {name} has shape {:?}, expected is a matrix of {} equal parts",
-                self.file,
-                tensor.shape(),
-                parts.len()
-            )));
+        let rows = match tensor.shape() {
+            [rows, _] if rows.is_multiple_of(parts.len()) => rows / parts.len(),
+            other => {
+                return Err(Error::model(format!(
+                    "model {}: tensor {name} has shape {other:?}, expected is a matrix of {} equal parts",
+                    self.file,
+                    parts.len()
+                )));
+            }
         };
-        for (name, tensor) in parts.iter().zip(pieces) {
-            self.tensors.insert(name.clone(), Placed { own_name: own_name.clone(), part, tensor });
+        for (index, new_name) in parts.iter().enumerate() {
+            let tensor = tensor.rows_from(index * rows, rows);
+            self.tensors.insert(new_name.clone(), Placed { own_name: own_name.clone(), part, tensor });
         }
         Ok(true)
     }
@@ -247,6 +245,16 @@ fn config_beside(path: &Path) -> Result<Map<String, Value>> {
         Ok(Value::Object(config)) => Ok(config),
         Ok(_) => Err(Error::model(format!("{}: not a JSON object", beside.display()))),
         Err(error) => Err(unreadable().caused_by(error)),
+    }
+}
+
+/// The tokens of a `vocab.txt` in the same folder, in order and separated by blanks.
+fn vocabulary_beside(path: &Path) -> Result<Option<String>> {
+    let beside = path.with_file_name("vocab.txt");
+    match std::fs::read_to_string(&beside) {
+        Ok(text) => Ok(Some(text.split_whitespace().collect::<Vec<_>>().join(" "))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::model(format!("{} cannot be read", beside.display())).caused_by(error)),
     }
 }
 

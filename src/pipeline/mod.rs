@@ -3,6 +3,7 @@
 //! Commands and endpoints call [`prune`], [`curvature`], [`score`], [`select`] and [`merge`] with a request and a
 //! [`Context`]; they return a summary. These functions block: a service calls them from a thread of their own.
 
+mod choose;
 mod context;
 mod curvature;
 mod merge;
@@ -21,6 +22,7 @@ mod train;
 mod validate;
 mod workers;
 
+pub use choose::AUTO;
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
 pub use merge::merge;

@@ -28,7 +28,7 @@ pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> 
     let mut session =
         Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
     if request.adapt {
-        session.adapt(&request.model.model, request.sample.sample)?;
+        session.adapt(request.sample.sample)?;
     }
     let mut outputs = Vec::new();
 

@@ -2,6 +2,7 @@
 //! a request's fields are the long flags in snake case.
 
 use super::Preset;
+use super::choose::AUTO;
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
@@ -18,8 +19,9 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModelOptions {
-    /// Reference model: a registry name (see `bioprune models list`), or a directory or file, local or in object storage
-    #[arg(long, env = "BIOPRUNE_MODEL", default_value = "rna-nano")]
+    /// Reference model: a registry name (see `bioprune models list`), or a directory or file, local or in object
+    /// storage; `auto` takes rna-nano or protein-nano, by the letters of the first records
+    #[arg(long, env = "BIOPRUNE_MODEL", default_value = AUTO)]
     pub model: String,
 
     /// Where the model computes: `auto` (a GPU that answers, else the CPU), `cpu`, `cuda` or `cuda:N`

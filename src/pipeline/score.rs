@@ -21,7 +21,7 @@ pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> 
     let mut session =
         Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
     if request.adapt {
-        session.adapt(&request.model.model, request.sample.sample)?;
+        session.adapt(request.sample.sample)?;
     }
     let (sum, metadata) = match &request.curvature {
         Some(file) => curvature::read_for(&file.parse()?, &session)?,

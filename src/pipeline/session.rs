@@ -1,5 +1,6 @@
 //! What curvature and scoring share: a model, a dataset, and records going through the workers in batches.
 
+use super::choose::{AUTO, check_kind, choose};
 use super::reading::{Encoded, Reading};
 use super::sample::Draw;
 use super::tracker::Tracker;
@@ -14,7 +15,7 @@ use crate::influence::{
 use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
-use crate::tokenizer;
+use crate::tokenizer::{self, Alphabet};
 use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
 use std::thread::available_parallelism;
 
@@ -39,12 +40,31 @@ impl<'a> Session<'a> {
         objective: &ObjectiveOptions,
     ) -> Result<Self> {
         let (placement, told) = Placement::settle(model.device, model.precision)?;
-        log::info!("{} computes {told}", model.model);
-        let mut loaded = model::load(&model.model, &context.storage, &placement)?;
-        if objective.objective == Objective::PaperCode {
-            as_published(&mut loaded)?;
-        }
-        let dataset = Dataset::open(&context.storage, inputs, input)?;
+        let load = |name: &str| {
+            log::info!("{name} computes {told}");
+            let mut loaded = model::load(name, &context.storage, &placement)?;
+            if objective.objective == Objective::PaperCode {
+                as_published(&mut loaded)?;
+            }
+            Ok::<_, Error>(loaded)
+        };
+        // A model that was named is loaded first: it fails before anything is read.
+        let (loaded, dataset) = match &model.model[..] {
+            AUTO => {
+                let dataset = Dataset::open(&context.storage, inputs, input)?;
+                (load(choose(&dataset)?)?, dataset)
+            }
+            name => {
+                let model = load(name)?;
+                let dataset = Dataset::open(&context.storage, inputs, input)?;
+                // An RNA model's own alphabet refuses proteins, unless all letters are taken as published.
+                let alphabet = model.tokenizer.alphabet;
+                if alphabet == Alphabet::AminoAcids || objective.objective == Objective::PaperCode {
+                    check_kind(&dataset, name, alphabet)?;
+                }
+                (model, dataset)
+            }
+        };
         let task =
             Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
         let threads = threads(model.threads);
@@ -61,7 +81,8 @@ impl<'a> Session<'a> {
     }
 
     /// Fine-tunes the model for one epoch on the curvature sample, which is the same in all shards.
-    pub fn adapt(&mut self, name: &str, sample: Sample) -> Result<()> {
+    pub fn adapt(&mut self, sample: Sample) -> Result<()> {
+        let name = &self.model.info.name.clone();
         let seed = self.task.seed;
         let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
         let mut reading = self.reading(None);

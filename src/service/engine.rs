@@ -17,7 +17,10 @@ pub(super) struct Engine {
 
 impl Runner for Engine {
     fn prepare(&self) -> Result<()> {
-        model::load(&self.model, &self.storage, &model::Placement::Cpu).map(|_| ())
+        match &self.model[..] {
+            pipeline::AUTO => model::list().map(|_| ()),
+            name => model::load(name, &self.storage, &model::Placement::Cpu).map(|_| ()),
+        }
     }
 
     fn run(

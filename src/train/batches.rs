@@ -158,8 +158,6 @@ mod tests {
             seed: 1,
             length: Length::Epochs(1),
             hairpin_steps: 0,
-            mask_share: 0.15,
-            mask_only: false,
             crop: None,
             micro_batches: 3,
             batch_tokens: 100,

@@ -1,6 +1,5 @@
 //! Which residues are masked: a share of a record's definite residues, drawn by hash of seed, epoch and record.
 
-use super::TrainOptions;
 use super::random::{Stream, draw};
 use crate::tokenizer::Tokenizer;
 
@@ -36,17 +35,10 @@ pub(super) struct MaskRule {
 }
 
 impl MaskRule {
-    /// BERT's share.
-    pub const SHARE: f64 = 0.15;
-    /// BERT's rule.
-    pub const BERT: MaskRule = MaskRule { share: Self::SHARE, masked: 0.8, random: 0.1 };
+    /// BERT's rule, by which models are trained.
+    pub const BERT: MaskRule = MaskRule { share: 0.15, masked: 0.8, random: 0.1 };
     /// Masks alone: a residue that is left in sight is no measure of a model.
-    pub const HIDDEN: MaskRule = MaskRule { share: Self::SHARE, masked: 1.0, random: 0.0 };
-
-    pub fn training(options: &TrainOptions) -> MaskRule {
-        let rule = if options.mask_only { Self::HIDDEN } else { Self::BERT };
-        MaskRule { share: options.mask_share, ..rule }
-    }
+    pub const HIDDEN: MaskRule = MaskRule { share: 0.15, masked: 1.0, random: 0.0 };
 }
 
 /// A record's input with its masks, and what is to be predicted where.

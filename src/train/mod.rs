@@ -14,6 +14,7 @@ mod masking;
 mod model;
 mod optimizer;
 mod packed;
+mod pairing;
 mod random;
 mod report;
 mod request;
@@ -32,7 +33,6 @@ pub use trainer::Trainer;
 
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
-use masking::MaskRule;
 
 /// Seed of the masks of every evaluation: losses of different trainings are over the same residues.
 const EVALUATION_SEED: u64 = 0;
@@ -63,10 +63,6 @@ pub struct TrainOptions {
     pub length: Length,
     /// Steps on random hairpins before those on the records
     pub hairpin_steps: u64,
-    /// Share of a record's residues that is to be predicted
-    pub mask_share: f64,
-    /// Hides all residues that are to be predicted, instead of BERT's 80/10/10
-    pub mask_only: bool,
     /// Of a longer record, train on a window of this many tokens
     pub crop: Option<usize>,
     /// Micro-batches in a step, each computed by one thread; the result depends on it, and not on the threads
@@ -121,8 +117,6 @@ pub fn adapt(
         seed,
         length: Length::Epochs(1),
         hairpin_steps: 0,
-        mask_share: MaskRule::SHARE,
-        mask_only: false,
         crop: None,
         micro_batches: 4,
         batch_tokens: 2048,

@@ -133,10 +133,15 @@ impl TrainedModel {
 fn sinusoids(rows: usize, d: usize) -> Vec<f32> {
     let amplitude = EMBEDDING_DEVIATION * std::f64::consts::SQRT_2;
     let value = |row: usize, i: usize| {
-        let angle = row as f64 * 10_000f64.powf(-((i / 2 * 2) as f64) / d as f64);
+        let angle = row as f64 * frequency(i, d);
         (amplitude * if i.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
     };
     (0..rows).flat_map(|row| (0..d).map(move |i| (row, i))).map(|(row, i)| value(row, i)).collect()
+}
+
+/// Turn from one position to the next of the sine or cosine in dimension `i` of `d`, in radians.
+pub(super) fn frequency(i: usize, d: usize) -> f64 {
+    10_000f64.powf(-((i / 2 * 2) as f64) / d as f64)
 }
 
 /// Where the architecture has it so, the `<mask>` row, the vocabulary's last, stays zero: scoring zeroes the row when it

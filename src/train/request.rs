@@ -1,7 +1,7 @@
 //! The whole job: what can be asked for, and a corpus into a model with its losses.
 
 use super::hairpins::hairpin;
-use super::masking::MaskRule;
+use super::pairing::look_for_pairs;
 use super::{
     Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, SplitOptions, TrainOptions,
     TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
@@ -84,13 +84,9 @@ pub struct TrainRequest {
     #[arg(long, default_value_t = 0.01)]
     pub weight_decay: f64,
 
-    /// Share of the residues that is to be predicted, in (0, 1)
-    #[arg(long, value_name = "SHARE", default_value_t = MaskRule::SHARE)]
-    pub mask_share: f64,
-
-    /// Hide all residues that are to be predicted, instead of 80 % hidden, 10 % replaced and 10 % in sight
-    #[arg(long)]
-    pub mask_only: bool,
+    /// Begin with two layers that look for each residue's partner in a stem (RNA alone)
+    #[arg(long, conflicts_with = "init")]
+    pub pairing_start: bool,
 
     /// Of a longer record, train on a window of this many tokens, another in each epoch
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(8..))]
@@ -148,7 +144,11 @@ impl TrainRequest {
             // Rotary positions turn pairs.
             ArchitectureName::Esm2 => (esm2::architecture(self.dimensions(2)?), tokenizer::esm2()),
         };
-        Ok((TrainedModel::random(&architecture, self.seed)?, tokenizer))
+        let mut model = TrainedModel::random(&architecture, self.seed)?;
+        if self.pairing_start {
+            look_for_pairs(&mut model, &tokenizer)?;
+        }
+        Ok((model, tokenizer))
     }
 
     /// The sizes that are asked for; a head's is to be a multiple of `head_size`.
@@ -184,15 +184,6 @@ impl TrainRequest {
             seed: self.seed,
             length: self.epochs.map_or(Length::Steps(self.steps), Length::Epochs),
             hairpin_steps: self.hairpin_steps,
-            mask_share: match self.mask_share {
-                share if share > 0.0 && share < 1.0 => share,
-                share => {
-                    return Err(Error::usage(format!(
-                        "--mask-share {share}: allowed is a share between 0 and 1"
-                    )));
-                }
-            },
-            mask_only: self.mask_only,
             crop: self.crop.map(|tokens| tokens as usize),
             micro_batches: MICRO_BATCHES,
             batch_tokens: self.step_tokens as usize / MICRO_BATCHES,
@@ -333,7 +324,7 @@ mod tests {
     fn impossible_options_are_usage_errors() {
         use crate::error::Code;
         for sizes in ["--hidden-size 10 --heads 4", "--hidden-size 12 --heads 4 --architecture esm-2"] {
-            assert_eq!(request(sizes).random().unwrap_err().code, Code::Usage, "{sizes}");
+            assert_eq!(request(sizes).random().err().unwrap().code, Code::Usage, "{sizes}");
         }
         assert!(request("--hidden-size 12 --heads 4").random().is_ok());
         for rate in ["0", "-1", "nan", "inf"] {

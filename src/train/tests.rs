@@ -19,8 +19,6 @@ fn options(steps: u64) -> TrainOptions {
         seed: 7,
         length: Length::Steps(steps),
         hairpin_steps: 0,
-        mask_share: 0.15,
-        mask_only: false,
         crop: None,
         micro_batches: 3,
         batch_tokens: 256,

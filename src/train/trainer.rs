@@ -124,11 +124,10 @@ impl<'a> Trainer<'a> {
     }
 
     fn micro_batch_gradient(&self, state: &State, step: &Step, micro_batch: &[usize]) -> Result<Gradient> {
-        let rule = MaskRule::training(&self.options);
         let mask = |&i: &usize| {
             let record = &step.records[i];
             let of = (self.options.seed, step.epoch, record.hash);
-            Masked::new(window(record, &self.options, step.epoch), &self.residues, rule, of)
+            Masked::new(window(record, &self.options, step.epoch), &self.residues, MaskRule::BERT, of)
         };
         let masked: Vec<Masked> = micro_batch.iter().map(mask).collect();
         let packed = Packed::new(&state.model, self.residues.mask, &masked)?;

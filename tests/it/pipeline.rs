@@ -221,6 +221,83 @@ fn bad_inputs_end_in_their_own_code_and_name_what_is_wrong() {
     assert_eq!((summary.counts.truncated, summary.counts.scored), (1, 2));
 }
 
+#[test]
+fn adapting_changes_the_scores_repeats_itself_and_is_the_same_in_every_shard() {
+    let (folder, input) = folder_with("rna.fa", &records(24));
+    let at = |name: &str| folder.path().join(name);
+    let scored = |name: &str, more: Value| {
+        let base = json!({"adapt": true, "sample": "8", "mask_passes": 1});
+        score(&input, &at(name), request::<Value>(base, more)).unwrap();
+        at(name)
+    };
+    let whole = scored("whole.tsv", json!({"threads": 1}));
+    let again = scored("again.tsv", json!({"threads": 3}));
+    assert_eq!(fs::read(&whole).unwrap(), fs::read(again).unwrap());
+    let plain = scored("plain.tsv", json!({"adapt": false}));
+    assert!(rows(&plain).zip(rows(&whole)).all(|(plain, adapted)| plain != adapted));
+
+    let parts = ["1/2", "2/2"]
+        .map(|shard| text(&scored(&format!("part{}.tsv", &shard[..1]), json!({"shard": shard}))));
+    let merged = at("merged.tsv");
+    pipeline::merge(&MergeRequest { files: parts.into(), output: text(&merged) }, &context()).unwrap();
+    assert_eq!(fs::read(merged).unwrap(), fs::read(&whole).unwrap());
+
+    let out = at("out");
+    prune(&input, &out, json!({"adapt": true, "sample": "8", "mask_passes": 1})).unwrap();
+    let manifest: Value = serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    let metadata = fs::read_to_string(&whole).unwrap().lines().next().unwrap().to_string();
+    assert!(metadata.contains(manifest["model"]["digest"].as_str().unwrap()), "{metadata}");
+}
+
+#[test]
+fn models_of_other_families_are_adapted_too() {
+    let (folder, input) = folder_with("rna.fa", &records(8));
+    let at = |name: &str| folder.path().join(name);
+    for model in ["rna_fm_multimolecule", "esm2_hf", "bert", "esmc/esmc_tiny.pth"] {
+        for (name, adapt) in [("plain.tsv", false), ("adapted.tsv", true)] {
+            let more = json!({"model": fixture(model), "adapt": adapt, "sample": "4", "mask_passes": 1});
+            score(&input, &at(name), more).unwrap();
+        }
+        let mut pairs = rows(&at("plain.tsv")).zip(rows(&at("adapted.tsv")));
+        assert!(pairs.all(|(plain, adapted)| plain != adapted), "{model}");
+    }
+}
+
+/// The lines of scores, without the metadata.
+fn rows(scores: &Path) -> std::vec::IntoIter<String> {
+    let text = fs::read_to_string(scores).unwrap();
+    let rows: Vec<String> =
+        text.lines().filter(|line| !line.starts_with('#')).skip(1).map(str::to_string).collect();
+    assert!(!rows.is_empty());
+    rows.into_iter()
+}
+
+/// Proteins of the common residues.
+const PROTEINS: &str = ">p1\nMKVLAAGIVGLLLAQWERTYIPSDFGHKLCVNM\n>p2\nMSTNPKPQRKTKRNTNRRPQDVKFPGGGQIVGGV\n";
+
+#[test]
+fn auto_takes_the_bundled_model_of_the_first_records_in_every_shard_and_refuses_a_mix() {
+    let (folder, rna) = folder_with("rna.fa", &records(30));
+    let protein = folder.path().join("protein.fa");
+    fs::write(&protein, PROTEINS.repeat(5)).unwrap();
+    let chosen = |inputs: &[&Path], more: Value| {
+        let output = folder.path().join("s.tsv");
+        let base = json!({"inputs": inputs, "output": output, "sample": "all", "mask_passes": 1});
+        pipeline::score(&request::<ScoreRequest>(base, more), &context()).map(|summary| summary.model)
+    };
+    assert_eq!(chosen(&[&rna], json!({})).unwrap(), "rna-nano");
+    for shard in ["1/2", "2/2"] {
+        assert_eq!(chosen(&[&protein], json!({"shard": shard})).unwrap(), "protein-nano");
+    }
+    let mix = chosen(&[&rna, &protein], json!({})).unwrap_err();
+    assert_eq!(mix.code, Code::BadInput, "{mix}");
+    assert!(mix.message.contains("protein.fa") && mix.message.contains("--model"), "{mix}");
+    assert!(
+        chosen(&[&rna, &protein], json!({"model": "protein-nano"})).is_ok(),
+        "RNA's letters are residues too"
+    );
+}
+
 fn inflate(path: &Path) -> String {
     let mut text = String::new();
     let mut reader = flate2::read::MultiGzDecoder::new(fs::File::open(path).unwrap());

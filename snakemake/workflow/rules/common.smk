@@ -42,13 +42,12 @@ def model(wildcards, input):
     return f"--model {input.model}" if input.model else ""
 
 
-def device(wildcards, resources):
-    return "--device cuda" if resources.get("gpu", 0) else ""
-
-
-def threads_unless_served(wildcards, threads):
-    """A service, if one is named, has threads of its own."""
-    return "" if os.environ.get("BIOPRUNE_SERVER") else f"--threads {threads}"
+def placement(wildcards, threads, resources):
+    """Where a job computes. A service, if one is named, has a device and threads of its own."""
+    if os.environ.get("BIOPRUNE_SERVER"):
+        return ""
+    device = "cuda" if resources.get("gpu", 0) else "cpu"
+    return f"--device {device} --threads {threads}"
 
 
 def shard(wildcards):

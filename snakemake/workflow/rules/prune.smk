@@ -29,9 +29,8 @@ rule prune:
         keep=config["keep"],
         options=f"{OBJECTIVE} {SAMPLE} {SCORE} {STRATEGY}",
         model=model,
-        device=device,
-        threads=threads_unless_served,
+        placement=placement,
         directory=subpath(output.coreset, parent=True),
     shell:
         "bioprune prune {input.sequences} --keep {params.keep} {params.options} {params.model}"
-        " {params.device} {params.threads} --output {params.directory} > {log} 2>&1"
+        " {params.placement} --output {params.directory} > {log} 2>&1"

@@ -23,11 +23,10 @@ rule curvature_shard:
         shard=shard,
         options=f"{OBJECTIVE} {SAMPLE}",
         model=model,
-        device=device,
-        threads=threads_unless_served,
+        placement=placement,
     shell:
         "bioprune curvature {input.sequences} --shard {params.shard} {params.options} {params.model}"
-        " {params.device} {params.threads} --output {output} > {log} 2>&1"
+        " {params.placement} --output {output} > {log} 2>&1"
 
 
 rule merge_curvature:
@@ -62,11 +61,10 @@ rule score_shard:
         shard=shard,
         options=f"{OBJECTIVE} {SCORE}",
         model=model,
-        device=device,
-        threads=threads_unless_served,
+        placement=placement,
     shell:
         "bioprune score {input.sequences} --curvature {input.curvature} --shard {params.shard}"
-        " {params.options} {params.model} {params.device} {params.threads} --output {output} > {log} 2>&1"
+        " {params.options} {params.model} {params.placement} --output {output} > {log} 2>&1"
 
 
 rule merge_scores:

@@ -21,15 +21,14 @@ process BIOPRUNE_CURVATURE {
     prefix        = (task.ext.prefix ?: "${meta.id}") + (shard ? ".${shard.replace('/', 'of')}" : '')
     def shard_arg = shard ? "--shard ${shard}" : ''
     def model_arg = model ? "--model ${model}" : ''
-    def device    = task.accelerator ? '--device cuda' : ''
+    def device    = task.accelerator ? 'cuda' : 'cpu'
     """
-    # a service, if one is named, has threads of its own
-    [ -n "\${BIOPRUNE_SERVER:-}" ] || export BIOPRUNE_THREADS=${task.cpus}
+    # a service, if one is named, has a device and threads of its own
+    [ -n "\${BIOPRUNE_SERVER:-}" ] || export BIOPRUNE_DEVICE=${device} BIOPRUNE_THREADS=${task.cpus}
 
     bioprune curvature \\
         ${shard_arg} \\
         ${model_arg} \\
-        ${device} \\
         ${args} \\
         --output ${prefix}.safetensors \\
         ${sequences}

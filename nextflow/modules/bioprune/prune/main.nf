@@ -26,15 +26,14 @@ process BIOPRUNE_PRUNE {
     def args      = task.ext.args ?: ''
     prefix        = task.ext.prefix ?: "${meta.id}"
     def model_arg = model ? "--model ${model}" : ''
-    def device    = task.accelerator ? '--device cuda' : ''
+    def device    = task.accelerator ? 'cuda' : 'cpu'
     """
-    # a service, if one is named, has threads of its own
-    [ -n "\${BIOPRUNE_SERVER:-}" ] || export BIOPRUNE_THREADS=${task.cpus}
+    # a service, if one is named, has a device and threads of its own
+    [ -n "\${BIOPRUNE_SERVER:-}" ] || export BIOPRUNE_DEVICE=${device} BIOPRUNE_THREADS=${task.cpus}
 
     bioprune prune \\
         --keep ${keep} \\
         ${model_arg} \\
-        ${device} \\
         ${args} \\
         --output ${prefix}/ \\
         ${sequences}

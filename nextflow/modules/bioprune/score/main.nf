@@ -22,16 +22,15 @@ process BIOPRUNE_SCORE {
     def curvature_arg = curvature ? "--curvature ${curvature}" : ''
     def shard_arg     = shard ? "--shard ${shard}" : ''
     def model_arg     = model ? "--model ${model}" : ''
-    def device        = task.accelerator ? '--device cuda' : ''
+    def device        = task.accelerator ? 'cuda' : 'cpu'
     """
-    # a service, if one is named, has threads of its own
-    [ -n "\${BIOPRUNE_SERVER:-}" ] || export BIOPRUNE_THREADS=${task.cpus}
+    # a service, if one is named, has a device and threads of its own
+    [ -n "\${BIOPRUNE_SERVER:-}" ] || export BIOPRUNE_DEVICE=${device} BIOPRUNE_THREADS=${task.cpus}
 
     bioprune score \\
         ${curvature_arg} \\
         ${shard_arg} \\
         ${model_arg} \\
-        ${device} \\
         ${args} \\
         --output ${prefix}.parquet \\
         ${sequences}

@@ -12,9 +12,12 @@ log = snakemake.log_fmt_shell(stdout=True, stderr=True)
 extra = snakemake.params.get("extra", "")
 sequences = snakemake.input.sequences
 
-# a service, if one is named, has threads of its own
-threads = "" if os.environ.get("BIOPRUNE_SERVER") else f"--threads {snakemake.threads}"
-device = "--device cuda" if snakemake.resources.get("gpu", 0) else ""
+# a service, if one is named, has a device and threads of its own
+device = "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
+placement = f"--device {device} --threads {snakemake.threads}"
+if os.environ.get("BIOPRUNE_SERVER"):
+    placement = ""
+
 model = snakemake.input.get("model", "")
 model = f"--model {model}" if model else ""
 shard = snakemake.params.get("shard", "")
@@ -22,5 +25,5 @@ shard = f"--shard {shard}" if shard else ""
 
 shell(
     "bioprune curvature {sequences} {shard} {model}"
-    " {device} {threads} {extra} --output {snakemake.output[0]} {log}"
+    " {placement} {extra} --output {snakemake.output[0]} {log}"
 )

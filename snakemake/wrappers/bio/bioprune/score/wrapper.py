@@ -14,9 +14,12 @@ sequences = snakemake.input.sequences
 curvature = snakemake.input.get("curvature", "")
 curvature = f"--curvature {curvature}" if curvature else ""
 
-# a service, if one is named, has threads of its own
-threads = "" if os.environ.get("BIOPRUNE_SERVER") else f"--threads {snakemake.threads}"
-device = "--device cuda" if snakemake.resources.get("gpu", 0) else ""
+# a service, if one is named, has a device and threads of its own
+device = "cuda" if snakemake.resources.get("gpu", 0) else "cpu"
+placement = f"--device {device} --threads {snakemake.threads}"
+if os.environ.get("BIOPRUNE_SERVER"):
+    placement = ""
+
 model = snakemake.input.get("model", "")
 model = f"--model {model}" if model else ""
 shard = snakemake.params.get("shard", "")
@@ -24,5 +27,5 @@ shard = f"--shard {shard}" if shard else ""
 
 shell(
     "bioprune score {sequences} {curvature} {shard} {model}"
-    " {device} {threads} {extra} --output {snakemake.output[0]} {log}"
+    " {placement} {extra} --output {snakemake.output[0]} {log}"
 )
