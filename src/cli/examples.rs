@@ -28,7 +28,9 @@ Exit status:
 Environment:
   BIOPRUNE_MODEL, BIOPRUNE_THREADS and others, as --help names them: defaults of flags
   BIOPRUNE_LOG                  log filter, as in env_logger: debug, bioprune::storage=trace
-  AWS_*, GOOGLE_*, AZURE_*      access to object storage";
+  AWS_*, GOOGLE_*, AZURE_*      access to object storage
+  HF_HOME, HF_TOKEN, HF_ENDPOINT, HF_HUB_OFFLINE
+                                cache, token and address of the Hugging Face Hub, and to do without it";
 
 pub(super) const PRUNE: &str = "\
 Examples:
@@ -120,7 +122,8 @@ Examples:
 pub(super) const MODELS: &str = "\
 Examples:
     bioprune models list
-    bioprune models show rna-nano
+    bioprune models show rna-nano --measure
+    bioprune models show facebook/esm2_t12_35M_UR50D
     bioprune models list --json | jq -r '.[].name'";
 
 pub(super) const COMPLETIONS: &str = "\

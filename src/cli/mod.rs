@@ -115,8 +115,13 @@ enum ModelsCommand {
     List,
     /// Show everything about one model
     Show {
-        /// Name of a model, as `models list` prints it, or its directory or file, local or in object storage
+        /// Name of a model, as `models list` prints it; owner/name[@revision] on the Hugging Face Hub, which is
+        /// fetched into the cache; or its directory or file, local or in object storage
         model: String,
+
+        /// Score made-up sequences for two seconds, and tell the speed
+        #[arg(long)]
+        measure: bool,
     },
 }
 

@@ -1,6 +1,7 @@
 //! What a job can be asked to do: the requests that need an engine, under one type.
 
 use crate::error::{Code, Error, Result};
+use crate::hub::ModelId;
 use crate::pipeline::{CurvatureRequest, InvalidField, PruneRequest, ScoreRequest, SelectRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -186,8 +187,12 @@ impl JobRequest {
     }
 }
 
-/// Whether a model is told by its name in the registry, and not by the place of its weights.
+/// Whether a model is told by its name in the registry or on the hub, and not by the place of its weights. Among
+/// requests `owner/name` is always the hub's: the one who reads it has another directory.
 pub fn is_model_name(model: &str) -> bool {
+    if model.parse::<ModelId>().is_ok() {
+        return true;
+    }
     const WEIGHTS: [&str; 3] = [".safetensors", ".pth", ".pt"];
     !model.contains(['/', '\\']) && !model.starts_with('.') && !WEIGHTS.iter().any(|end| model.ends_with(end))
 }
@@ -255,6 +260,10 @@ mod tests {
             ("./m", false),
             ("s3://b/m", false),
             ("/m", false),
+            ("facebook/esm2_t6_8M_UR50D", true),
+            ("a/b@v1", true),
+            ("./a/b", false),
+            ("a/b.pth", false),
         ] {
             let request = score(json!({"inputs": ["a.fa"], "output": "s.tsv", "model": model}));
             let is_location = request.locations().iter().any(|(field, ..)| *field == "model");

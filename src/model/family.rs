@@ -56,6 +56,12 @@ pub fn read(weights: &mut Weights) -> Result<Read> {
     Ok(read)
 }
 
+/// What a file's model is, from its shapes and configuration alone.
+pub fn describe(name: &str, status: ModelStatus, mut weights: Weights) -> Result<ModelInfo> {
+    let read = read(&mut weights)?;
+    Ok(info(name, status, &read, &weights))
+}
+
 /// From a file's weights to a model that scores.
 pub fn load(name: &str, status: ModelStatus, mut weights: Weights, placement: &Placement) -> Result<Model> {
     let read = read(&mut weights)?;
@@ -70,23 +76,8 @@ pub fn build(
     mut weights: Weights,
     placement: &Placement,
 ) -> Result<Model> {
+    let info = info(name, status, &read, &weights);
     let Read { architecture, tokenizer } = read;
-    let text = |key: &str| weights.text(key).unwrap_or("not stated").to_string();
-    let dimensions = &architecture.dimensions;
-    let info = ModelInfo {
-        name: name.to_string(),
-        family: architecture.family.to_string(),
-        status,
-        description: text("description"),
-        licence: text("licence"),
-        parameters: architecture.parameters(),
-        layers: dimensions.num_hidden_layers as u32,
-        hidden_size: dimensions.hidden_size as u32,
-        attention_heads: dimensions.num_attention_heads as u32,
-        vocabulary: tokenizer.vocabulary_size() as u32,
-        max_tokens: dimensions.max_positions as u32,
-        digest: weights.digest.clone(),
-    };
     let (encoder, embedding): (Box<dyn Encoder>, Vec<f32>) = match placement {
         Placement::Cpu => {
             let encoder = Transformer::load(&architecture, &tokenizer, &mut weights)?;
@@ -102,6 +93,26 @@ pub fn build(
     let head = MlmHead::load(&architecture, &embedding, &mut weights)?;
     weights.finish(has_no_part)?;
     Ok(Model { info, tokenizer, encoder, head })
+}
+
+fn info(name: &str, status: ModelStatus, read: &Read, weights: &Weights) -> ModelInfo {
+    let Read { architecture, tokenizer } = read;
+    let text = |key: &str| weights.text(key).unwrap_or("not stated").to_string();
+    let dimensions = &architecture.dimensions;
+    ModelInfo {
+        name: name.to_string(),
+        family: architecture.family.to_string(),
+        status,
+        description: text("description"),
+        licence: text("licence"),
+        parameters: architecture.parameters(),
+        layers: dimensions.num_hidden_layers as u32,
+        hidden_size: dimensions.hidden_size as u32,
+        attention_heads: dimensions.num_attention_heads as u32,
+        vocabulary: tokenizer.vocabulary_size() as u32,
+        max_tokens: dimensions.max_positions as u32,
+        digest: weights.digest.clone(),
+    }
 }
 
 /// Tensors that files hold beside the language model: a second copy of a tied decoder, heads for other tasks, buffers.

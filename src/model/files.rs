@@ -16,6 +16,11 @@ const WEIGHTS: [&str; 8] = [
 
 const EXTENSIONS: [&str; 3] = [".safetensors", ".pth", ".pt"];
 
+/// Files beside the weights that say more of the architecture and the alphabet.
+pub(super) const BESIDE: [&str; 3] = ["config.json", "vocab.txt", "tokenizer_config.json"];
+/// The model card, in a repository's root: it states the licence.
+pub(super) const CARD: &str = "README.md";
+
 /// Picks a model's weights (or their index) out of the names in a folder, which may have folders in them: one of the
 /// names that weights usually have, else the one file that looks like weights.
 pub(super) fn choose<'a>(names: &[&'a str], shown: &str) -> Result<&'a str> {

@@ -7,6 +7,7 @@
 pub mod architecture;
 mod bert;
 mod candle;
+mod card;
 mod device;
 pub mod esm2;
 pub mod esmc;
@@ -20,6 +21,7 @@ mod registry;
 pub mod rna_fm;
 mod roberta;
 mod shards;
+mod source;
 mod stored;
 pub mod tensor;
 mod tensor_file;
@@ -30,7 +32,8 @@ pub use architecture::{Architecture, Dimensions};
 pub use device::{DeviceChoice, Placement, PrecisionChoice};
 
 pub use head::MlmHead;
-pub use registry::{ModelInfo, ModelStatus, describe, list, load, open, show};
+pub use registry::{ModelInfo, ModelStatus, ModelSummary, bundled, describe, load, on_hub};
+pub use source::open;
 pub use weights::Weights;
 
 use crate::batching::PackedTokens;

@@ -1,11 +1,10 @@
-//! The models that have a name, and loading by name or by file.
+//! The models that have a name: in the program, in the hub's cache, on the hub.
 
-use super::{Model, Placement, Weights, family, files};
-use crate::error::{Error, Result};
-use crate::storage::{Location, Storage, io_error};
+use super::{Model, Placement, Weights, card, family, files, source};
+use crate::error::Result;
+use crate::hub::{Hub, Repository};
+use crate::storage::Storage;
 use serde::{Deserialize, Serialize};
-use std::io::copy;
-use std::path::{Path, PathBuf};
 
 /// A model held in the program.
 #[derive(Clone, Copy)]
@@ -22,17 +21,66 @@ const EMBEDDED: [Embedded; 2] = [
     },
 ];
 
+/// A published model, as its authors tell of it.
+struct Known {
+    id: &'static str,
+    family: &'static str,
+    parameters: u64,
+    max_tokens: u32,
+    description: &'static str,
+}
+
+const fn known(
+    id: &'static str,
+    family: &'static str,
+    millions: u64,
+    max_tokens: u32,
+    description: &'static str,
+) -> Known {
+    Known { id, family, parameters: millions * 1_000_000, max_tokens, description }
+}
+
+const KNOWN: [Known; 12] = [
+    known("multimolecule/rnafm", "rna-fm", 100, 1024, "RNA-FM, non-coding RNA (Chen et al. 2022)"),
+    known("facebook/esm2_t6_8M_UR50D", "esm-2", 8, 1024, "ESM-2, proteins (Lin et al. 2023)"),
+    known("facebook/esm2_t12_35M_UR50D", "esm-2", 35, 1024, "ESM-2, proteins (Lin et al. 2023)"),
+    known("facebook/esm2_t30_150M_UR50D", "esm-2", 150, 1024, "ESM-2, proteins (Lin et al. 2023)"),
+    known("facebook/esm2_t33_650M_UR50D", "esm-2", 650, 1024, "ESM-2, proteins (Lin et al. 2023)"),
+    known("facebook/esm2_t36_3B_UR50D", "esm-2", 3000, 1024, "ESM-2, proteins (Lin et al. 2023)"),
+    known("facebook/esm2_t48_15B_UR50D", "esm-2", 15_000, 1024, "ESM-2, proteins (Lin et al. 2023)"),
+    known("facebook/esm1b_t33_650M_UR50S", "esm-2", 650, 1024, "ESM-1b, proteins (Rives et al. 2021)"),
+    known("EvolutionaryScale/esmc-300m-2024-12", "esmc", 300, 2048, "ESM C, proteins (ESM Team 2024)"),
+    known("EvolutionaryScale/esmc-600m-2024-12", "esmc", 600, 2048, "ESM C, proteins (ESM Team 2024)"),
+    known("Rostlab/prot_bert", "bert", 420, 40_000, "ProtBert, proteins of UniRef100 (Elnaggar et al. 2021)"),
+    known("Rostlab/prot_bert_bfd", "bert", 420, 40_000, "ProtBert, proteins of BFD (Elnaggar et al. 2021)"),
+];
+
 /// Where a model's weights are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelStatus {
     /// In the program itself
     Embedded,
+    /// From the Hugging Face Hub, in its cache on this machine
+    Cached,
+    /// On the Hugging Face Hub: fetched when it is first used
+    Known,
     /// In a file that was named
     File,
 }
 
-/// What a model is, as `models list`, `models show` and `GET /v1/models` tell it.
+impl ModelStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            ModelStatus::Embedded => "embedded",
+            ModelStatus::Cached => "cached",
+            ModelStatus::Known => "known",
+            ModelStatus::File => "file",
+        }
+    }
+}
+
+/// What a model is, as `models show` and `GET /v1/models/{name}` tell it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ModelInfo {
     pub name: String,
@@ -53,84 +101,115 @@ pub struct ModelInfo {
     pub digest: String,
 }
 
-/// The models held in the program.
-pub fn list() -> Result<Vec<ModelInfo>> {
-    EMBEDDED.iter().map(|model| Ok(model.load()?.info)).collect()
+/// One line of `models list` and `GET /v1/models`: what is known of a model without opening it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ModelSummary {
+    pub name: String,
+    pub status: ModelStatus,
+    /// Architecture, for example `rna-fm`; absent for a model in the cache that has no name here
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
+    /// Number of weights; for models of the hub the rounded number of their authors
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<u64>,
+    /// Longest input, in tokens with the special ones
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+    /// As the file or its model card states it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
-/// What the model of that registry name is.
-pub fn show(name: &str) -> Result<ModelInfo> {
-    let embedded = EMBEDDED.iter().find(|embedded| embedded.name == name);
-    Ok(embedded.ok_or_else(|| Error::model(format!("model {name:?}: known are {}", names())))?.load()?.info)
+impl From<&ModelInfo> for ModelSummary {
+    fn from(info: &ModelInfo) -> Self {
+        ModelSummary {
+            name: info.name.clone(),
+            status: info.status,
+            family: Some(info.family.clone()),
+            parameters: Some(info.parameters),
+            max_tokens: Some(info.max_tokens),
+            licence: Some(info.licence.clone()),
+            description: Some(info.description.clone()),
+        }
+    }
 }
 
-/// What the model of that name, directory or file is.
+impl Known {
+    fn summary(&self) -> ModelSummary {
+        ModelSummary {
+            name: self.id.to_string(),
+            status: ModelStatus::Known,
+            family: Some(self.family.to_string()),
+            parameters: Some(self.parameters),
+            max_tokens: Some(self.max_tokens),
+            licence: None,
+            description: Some(self.description.to_string()),
+        }
+    }
+}
+
+/// The models held in the program. Their weights are looked at, but not made ready to score.
+pub fn bundled() -> Result<Vec<ModelInfo>> {
+    let describe = |embedded: &Embedded| {
+        let weights = Weights::held(embedded.name, embedded.bytes)?;
+        family::describe(embedded.name, ModelStatus::Embedded, weights)
+    };
+    EMBEDDED.iter().map(describe).collect()
+}
+
+/// The models of the hub: those in its cache on this machine, then well-known ones that are not.
+pub fn on_hub() -> Vec<ModelSummary> {
+    // without a place for a cache nothing is in it
+    let cache = Hub::from_env().map(|hub| hub.cached()).unwrap_or_default();
+    let mut found: Vec<ModelSummary> = cache.iter().filter_map(cached).collect();
+    for known in &KNOWN {
+        if !found.iter().any(|cached| cached.name == known.id) {
+            found.push(known.summary());
+        }
+    }
+    found
+}
+
+/// A model in the cache, if its weights are there.
+fn cached(repository: &Repository) -> Option<ModelSummary> {
+    let names: Vec<&str> = repository.files().iter().map(String::as_str).collect();
+    let name = repository.id().repository();
+    files::choose(&names, &name).ok()?;
+    let known = KNOWN.iter().find(|known| known.id == name).map(Known::summary);
+    let unknown = ModelSummary {
+        name,
+        status: ModelStatus::Cached,
+        family: None,
+        parameters: None,
+        max_tokens: None,
+        licence: None,
+        description: None,
+    };
+    let card = repository.fetch(files::CARD).ok();
+    let licence = card.and_then(|path| card::licence(&std::fs::read_to_string(path).ok()?));
+    Some(ModelSummary { status: ModelStatus::Cached, licence, ..known.unwrap_or(unknown) })
+}
+
+/// What the model of that name, folder or file is; it is loaded whole, and so known to be usable.
 pub fn describe(model: &str, storage: &Storage) -> Result<ModelInfo> {
     Ok(load(model, storage, &Placement::Cpu)?.info)
 }
 
-/// Loads a model by its registry name, or from a directory or file, local or in object storage.
+/// Loads a model by what [`source::open`] takes.
 pub fn load(model: &str, storage: &Storage, placement: &Placement) -> Result<Model> {
-    let (weights, status) = open(model, storage)?;
+    let (weights, status) = source::open(model, storage)?;
     family::load(model, status, weights, placement)
 }
 
-/// Opens a model's weights, named as for [`load`].
-pub fn open(model: &str, storage: &Storage) -> Result<(Weights, ModelStatus)> {
-    if let Some(embedded) = EMBEDDED.iter().find(|embedded| embedded.name == model) {
-        return Ok((embedded.weights()?, ModelStatus::Embedded));
-    }
-    let location: Location = model.parse()?;
-    let weights = match storage.local_path(&location) {
-        Some(path) => Weights::open(&weights_file(&path, model)?, model)?,
-        None => {
-            // The weights are read at random: a remote file is fetched whole first.
-            let folder = tempfile::tempdir().map_err(|error| {
-                Error::storage(format!("no temporary folder for model {model}")).caused_by(error)
-            })?;
-            let path = folder.path().join(location.file_name());
-            let fetch = || {
-                let mut source = storage.open(&storage.stat(&location)?)?;
-                let mut target = std::fs::File::create(&path).map_err(|error| io_error(&location, error))?;
-                copy(&mut source, &mut target).map_err(|error| io_error(&location, error))?;
-                Ok(())
-            };
-            fetch().map_err(|error: Error| {
-                Error::model(format!("model {model} cannot be fetched")).caused_by(error)
-            })?;
-            Weights::open(&path, model)?
-        }
-    };
-    Ok((weights, ModelStatus::File))
+/// The weights of the model in the program that has this name.
+pub(super) fn embedded(name: &str) -> Option<Result<Weights>> {
+    let embedded = EMBEDDED.iter().find(|embedded| embedded.name == name)?;
+    Some(Weights::held(embedded.name, embedded.bytes))
 }
 
-impl Embedded {
-    fn weights(&self) -> Result<Weights> {
-        Weights::held(self.name, self.bytes)
-    }
-
-    fn load(&self) -> Result<Model> {
-        family::load(self.name, ModelStatus::Embedded, self.weights()?, &Placement::Cpu)
-    }
-}
-
-fn names() -> String {
+/// The names of the models in the program, for messages.
+pub(super) fn names() -> String {
     EMBEDDED.map(|embedded| embedded.name).join(", ")
-}
-
-/// The file itself, or the weights inside a directory.
-fn weights_file(path: &Path, model: &str) -> Result<PathBuf> {
-    if path.is_file() {
-        return Ok(path.to_path_buf());
-    }
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return Err(Error::model(format!(
-            "model {model:?} is neither a known name ({}), nor a file, nor a directory",
-            names()
-        )));
-    };
-    let found: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    let mut found: Vec<&str> = found.iter().map(String::as_str).collect();
-    found.sort_unstable();
-    Ok(path.join(files::choose(&found, model)?))
 }

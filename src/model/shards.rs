@@ -39,3 +39,43 @@ pub(super) fn names(index: &[u8], shown: &str) -> Result<BTreeSet<String>> {
         None => Ok(names),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Weights;
+    use safetensors::{Dtype, serialize, tensor::TensorView};
+
+    #[test]
+    fn an_index_names_files_beside_it() {
+        let index = |map: &str| names(format!(r#"{{"weight_map": {map}}}"#).as_bytes(), "m");
+        let found =
+            index(r#"{"a": "m-2.safetensors", "b": "m-1.safetensors", "c": "m-2.safetensors"}"#).unwrap();
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["m-1.safetensors", "m-2.safetensors"]);
+        for map in [r#"{"a": "../m"}"#, r#"{"a": "/etc/m"}"#, r#"{"a": ".m"}"#, r#"{"a": ""}"#, "{}", "[]"] {
+            assert!(index(map).is_err(), "{map}");
+        }
+    }
+
+    #[test]
+    fn tensors_are_found_in_the_shard_that_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for (file, tensor, value) in [("m-1.safetensors", "a", 1f32), ("m-2.safetensors", "b", 2f32)] {
+            let bytes = value.to_le_bytes();
+            let view = TensorView::new(Dtype::F32, vec![1], &bytes).unwrap();
+            std::fs::write(folder.path().join(file), serialize([(tensor, view)], None).unwrap()).unwrap();
+        }
+        let index = r#"{"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}"#;
+        let path = folder.path().join("model.safetensors.index.json");
+        std::fs::write(&path, index).unwrap();
+        let mut weights = Weights::open(&path, "m").unwrap();
+        assert_eq!(
+            (weights.take("a", &[1]).unwrap(), weights.take("b", &[1]).unwrap()),
+            (vec![1.0], vec![2.0])
+        );
+
+        std::fs::remove_file(folder.path().join("m-2.safetensors")).unwrap();
+        let error = Weights::open(&path, "m").err().unwrap();
+        assert!(error.message.contains("m, m-2.safetensors"), "{error}");
+    }
+}

@@ -15,6 +15,7 @@ mod sample;
 mod score;
 mod select;
 mod session;
+mod speed;
 mod stored;
 mod summary;
 mod tracker;
@@ -34,6 +35,7 @@ pub use request::{
 };
 pub use score::score;
 pub use select::select;
+pub use speed::{Speed, measure};
 pub use summary::{
     Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary, TrainSummary,
 };

@@ -1,6 +1,7 @@
 //! Which locations requests may touch.
 
 use crate::error::{Code, Error, Result};
+use crate::hub::ModelId;
 use crate::storage::{Location, Policy};
 use std::path::{Component, Path, PathBuf};
 
@@ -10,6 +11,7 @@ const OBJECT_STORES: [&str; 3] = ["s3", "gs", "az"];
 #[derive(Clone, Debug)]
 pub(super) struct AllowList {
     prefixes: Vec<Prefix>,
+    own_model: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -18,19 +20,30 @@ enum Prefix {
     Local(PathBuf),
     /// A URI without a slash at its end
     Remote(String),
+    /// Models of the hub: all of it, of an owner, or one; `owner/name` begins with this
+    Hub(String),
 }
+
+/// How models of the hub are written in an allow-list.
+const HUB: &str = "hf://";
 
 impl AllowList {
     /// # Errors
     /// `usage` where a prefix is no URI of a known kind, or a directory that is not there.
     pub fn parse(prefixes: &[String]) -> Result<AllowList> {
         let prefixes = prefixes.iter().map(|prefix| Prefix::parse(prefix)).collect::<Result<_>>()?;
-        Ok(AllowList { prefixes })
+        Ok(AllowList { prefixes, own_model: None })
+    }
+
+    /// The same, and the hub's model that the operator has named as the one of requests that name none.
+    pub fn with_model(self, id: &ModelId) -> AllowList {
+        AllowList { own_model: Some(id.repository()), ..self }
     }
 
     /// What to ask for an answer to learn whether the allowed stores are in reach: names that need not exist.
     pub fn probes(&self) -> Vec<String> {
-        self.prefixes.iter().map(|prefix| format!("{prefix}/.bioprune-probe")).collect()
+        let stores = self.prefixes.iter().filter(|prefix| !matches!(prefix, Prefix::Hub(_)));
+        stores.map(|prefix| format!("{prefix}/.bioprune-probe")).collect()
     }
 
     fn allows_uri(&self, location: &str) -> Result<bool> {
@@ -45,15 +58,18 @@ impl AllowList {
         {
             return Err(refused(location, CLIMBS));
         }
-        if self.prefixes.is_empty() {
+        if self.names_no_location() {
             return Ok(OBJECT_STORES.contains(&scheme));
         }
         Ok(self.prefixes.iter().any(|prefix| match prefix {
-            Prefix::Remote(prefix) => location
-                .strip_prefix(prefix.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            Prefix::Local(_) => false,
+            Prefix::Remote(prefix) => is_below(location, prefix),
+            Prefix::Local(_) | Prefix::Hub(_) => false,
         }))
+    }
+
+    /// Whether the operator has said nothing of locations, so that the object stores are allowed.
+    fn names_no_location(&self) -> bool {
+        self.prefixes.iter().all(|prefix| matches!(prefix, Prefix::Hub(_)))
     }
 
     fn allows_path(&self, location: &str, path: &Path) -> Result<bool> {
@@ -69,7 +85,7 @@ impl AllowList {
         let (directory, whole) = (resolve(&literal_part(path)), resolve(path));
         Ok(self.prefixes.iter().any(|prefix| match prefix {
             Prefix::Local(root) => directory.starts_with(root) && whole.starts_with(root),
-            Prefix::Remote(_) => false,
+            Prefix::Remote(_) | Prefix::Hub(_) => false,
         }))
     }
 }
@@ -83,16 +99,33 @@ impl Policy for AllowList {
         if allowed {
             return Ok(());
         }
-        let allowed = match self.prefixes.as_slice() {
-            [] => "s3://, gs:// and az://".to_string(),
-            prefixes => prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>().join(", "),
+        let allowed = match self.names_no_location() {
+            true => "s3://, gs:// and az://".to_string(),
+            false => self.prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>().join(", "),
         };
         Err(refused(location.as_str(), &format!("this service allows {allowed}")))
+    }
+
+    fn check_model(&self, id: &str) -> Result<()> {
+        let allowed = self.prefixes.iter().any(|prefix| match prefix {
+            Prefix::Hub(prefix) => prefix.is_empty() || is_below(id, prefix),
+            Prefix::Local(_) | Prefix::Remote(_) => false,
+        });
+        if allowed || self.own_model.as_deref() == Some(id) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::Forbidden,
+            format!("model {id:?}: this service does not fetch it; its operator may allow {HUB}{id}"),
+        ))
     }
 }
 
 impl Prefix {
     fn parse(text: &str) -> Result<Prefix> {
+        if let Some(id) = text.strip_prefix(HUB) {
+            return Ok(Prefix::Hub(id.trim_end_matches('/').to_string()));
+        }
         let location: Location = text.parse()?;
         if let Some(path) = location.path() {
             let root = path.canonicalize().map_err(|error| {
@@ -113,8 +146,14 @@ impl std::fmt::Display for Prefix {
         match self {
             Prefix::Local(root) => write!(f, "{}", root.display()),
             Prefix::Remote(prefix) => f.write_str(prefix),
+            Prefix::Hub(prefix) => write!(f, "{HUB}{prefix}"),
         }
     }
+}
+
+/// Whether a name is the prefix, or below it.
+fn is_below(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn is_dots(segment: &str) -> bool {
@@ -162,6 +201,28 @@ mod tests {
 
     fn refused(allow: &AllowList, location: &str) {
         assert_eq!(check(allow, location).unwrap_err().code, Code::Forbidden, "{location}");
+    }
+
+    #[test]
+    fn models_of_the_hub_are_fetched_where_the_operator_says_so() {
+        for (prefixes, allowed, refused) in [
+            (&[][..], &[][..], &["facebook/esm2"][..]),
+            (&["s3://b"], &[], &["facebook/esm2"]),
+            (&["hf://"], &["facebook/esm2", "a/b"], &[]),
+            (&["hf://facebook/"], &["facebook/esm2"], &["facebook2/esm2", "a/b"]),
+            (&["hf://facebook/esm2"], &["facebook/esm2"], &["facebook/esm2b"]),
+        ] {
+            let allow = list(prefixes);
+            allowed.iter().for_each(|id| allow.check_model(id).unwrap());
+            for id in refused {
+                assert_eq!(allow.check_model(id).unwrap_err().code, Code::Forbidden, "{prefixes:?} {id}");
+            }
+        }
+        let own = list(&[]).with_model(&"a/b@v1".parse().unwrap());
+        own.check_model("a/b").unwrap();
+        let with_hub = list(&["hf://a"]);
+        check(&with_hub, "s3://b/x").unwrap();
+        assert!(with_hub.probes().is_empty(), "the hub is no store");
     }
 
     #[test]

@@ -67,11 +67,20 @@ pub fn serve(options: &ServeOptions, listening: impl FnOnce(&str)) -> Result<()>
     })
 }
 
+/// What the operator allows, with the model that the service has by default.
+fn allow_list(options: &ServeOptions) -> Result<AllowList> {
+    let allow = AllowList::parse(&options.allow)?;
+    Ok(match options.model.model.parse() {
+        Ok(id) => allow.with_model(&id),
+        Err(_) => allow,
+    })
+}
+
 impl Application {
     /// Opens the data directory, starts the worker and listens; requests are answered once it runs. Must be called
     /// within an actix runtime.
     pub fn build(options: &ServeOptions) -> Result<Application> {
-        let allow = AllowList::parse(&options.allow)?;
+        let allow = allow_list(options)?;
         let storage = Storage::from_env()?.restricted(Arc::new(allow));
         let engine = Engine { storage: storage.clone(), model: options.model.model.clone() };
         Application::build_with(options, Arc::new(storage), Arc::new(engine))
@@ -83,7 +92,7 @@ impl Application {
         objects: Arc<dyn Objects>,
         runner: Arc<dyn Runner>,
     ) -> Result<Application> {
-        let allow = AllowList::parse(&options.allow)?;
+        let allow = allow_list(options)?;
         let metrics = Metrics::new()?;
         let tokens = options.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
         if tokens.is_open() && options.unix_socket.is_none() && !options.listen.ip().is_loopback() {
@@ -102,7 +111,7 @@ impl Application {
                 ("max_batch_tokens", json!(options.model.max_batch_tokens)),
             ],
             max_body: options.max_body,
-            models: model::list()?,
+            models: model::bundled()?,
             metrics,
             openapi: openapi::openapi_json().into(),
             paths: Paths::read(openapi::document()),

@@ -18,7 +18,7 @@ pub(super) struct Engine {
 impl Runner for Engine {
     fn prepare(&self) -> Result<()> {
         match &self.model[..] {
-            pipeline::AUTO => model::list().map(|_| ()),
+            pipeline::AUTO => model::bundled().map(|_| ()),
             name => model::load(name, &self.storage, &model::Placement::Cpu).map(|_| ()),
         }
     }

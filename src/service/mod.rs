@@ -43,6 +43,7 @@ struct Service {
     max_body: usize,
     metrics: metrics::Metrics,
     probe: health::Probe,
+    /// Held in the program
     models: Vec<ModelInfo>,
     openapi: actix_web::web::Bytes,
     paths: routes::Paths,

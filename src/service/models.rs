@@ -1,10 +1,11 @@
 //! The endpoints that tell which models have a name.
 
 use super::Service;
-use super::problem::problems;
+use super::problem::{blocking, problems};
 use crate::error::Code;
 use crate::jobs::Problem;
-use crate::model::ModelInfo;
+use crate::model::{self, ModelInfo, ModelSummary};
+use crate::storage::Policy;
 use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,10 +13,11 @@ use utoipa::ToSchema;
 /// The models that have a name
 #[derive(Serialize, ToSchema)]
 struct ModelList {
-    models: Vec<ModelInfo>,
+    models: Vec<ModelSummary>,
 }
 
-/// Lists the models that have a name.
+/// Lists the models that requests may name: those of the program, then those of the Hugging Face Hub that the service
+/// fetches.
 #[utoipa::path(
     tag = "models",
     operation_id = "list_models",
@@ -23,8 +25,15 @@ struct ModelList {
     security(("bearer" = []), ())
 )]
 #[get("/v1/models")]
-pub(super) async fn list(service: web::Data<Service>) -> HttpResponse {
-    HttpResponse::Ok().json(ModelList { models: service.models.clone() })
+pub(super) async fn list(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let models = blocking(move || {
+        let on_hub = model::on_hub().into_iter();
+        let allowed = on_hub.filter(|model| service.allow.check_model(&model.name).is_ok());
+        Ok::<Vec<ModelSummary>, Problem>(
+            service.models.iter().map(ModelSummary::from).chain(allowed).collect(),
+        )
+    });
+    Ok(HttpResponse::Ok().json(ModelList { models: models.await? }))
 }
 
 /// Shows a model: its architecture, size, licence and digest.
@@ -47,6 +56,6 @@ pub(super) async fn show(
     })
 }
 
-problems!(Listed: Unauthorized);
+problems!(Listed: Unauthorized, NotReady);
 
 problems!(Shown: Unauthorized, ResourceNotFound);

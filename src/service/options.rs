@@ -20,7 +20,8 @@ pub struct ServeOptions {
     pub data_dir: Option<PathBuf>,
 
     /// Requests may read and write below this URI or local directory only; may be repeated. Without it they may use
-    /// any object store, and neither local files nor http
+    /// any object store, and neither local files nor http. Models of the Hugging Face Hub are fetched for them where
+    /// hf://, hf://owner or hf://owner/name says so
     #[arg(long, env = "BIOPRUNE_ALLOW", value_name = "URI-PREFIX", value_delimiter = ',')]
     pub allow: Vec<String>,
 

@@ -3,8 +3,9 @@
 use super::problem::{blocking, header, responses};
 use super::{Service, body, follow, prefer};
 use crate::error::Code;
+use crate::hub::ModelId;
 use crate::jobs::{IdempotencyKey, Job, JobKind, JobRequest, JobState, Problem, is_model_name};
-use crate::pipeline::{CurvatureRequest, PruneRequest, ScoreRequest, SelectRequest};
+use crate::pipeline::{AUTO, CurvatureRequest, PruneRequest, ScoreRequest, SelectRequest};
 use crate::storage::{Location, Policy};
 use actix_web::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, post, web};
@@ -157,12 +158,19 @@ fn check_locations(request: &JobRequest, service: &Service) -> Result<(), Proble
             parsed.map_err(|error| Problem::new(Code::InvalidRequest, error.message).with_field(field))?;
         service.allow.check(&parsed).map_err(|error| Problem::from(error).with_field(field))?;
     }
-    match request.model() {
-        Some(model) if is_model_name(model) && !service.models.iter().any(|known| known.name == model) => {
+    let Some(model) = request.model().filter(|model| is_model_name(model) && *model != AUTO) else {
+        return Ok(());
+    };
+    if let Ok(id) = model.parse::<ModelId>() {
+        let allowed = service.allow.check_model(&id.repository());
+        return allowed.map_err(|error| Problem::from(error).with_field("model"));
+    }
+    match service.models.iter().any(|known| known.name == model) {
+        true => Ok(()),
+        false => {
             let detail = format!("there is no model {model:?}; known are {}", service.model_names());
             Err(Problem::new(Code::ModelUnavailable, detail).with_field("model"))
         }
-        _ => Ok(()),
     }
 }
 

@@ -42,6 +42,9 @@ pub struct ObjectInfo {
 pub trait Policy: Send + Sync {
     /// An error with code `forbidden` where the location, or a pattern, may not be touched.
     fn check(&self, location: &Location) -> Result<()>;
+
+    /// The same where a model of the hub, `owner/name`, may not be fetched.
+    fn check_model(&self, id: &str) -> Result<()>;
 }
 
 /// Access to all stores; clones share clients and connections.
@@ -65,6 +68,16 @@ impl Storage {
 
     fn check(&self, location: &Location) -> Result<()> {
         self.policy.as_ref().map_or(Ok(()), |policy| policy.check(location))
+    }
+
+    /// An error with code `forbidden` where the hub's model may not be fetched.
+    pub fn check_model(&self, id: &str) -> Result<()> {
+        self.policy.as_ref().map_or(Ok(()), |policy| policy.check_model(id))
+    }
+
+    /// Whether the policy lets this location be read and written.
+    pub fn may_touch(&self, location: &Location) -> bool {
+        self.check(location).is_ok()
     }
 
     /// What is at `location` now.

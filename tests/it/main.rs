@@ -3,6 +3,7 @@
 mod architecture;
 mod cli;
 mod example;
+mod hub;
 mod invariance;
 mod pipeline;
 mod real_models;

@@ -20,6 +20,7 @@ fn an_s3_server_conforms() {
     run_in_environment("suite", &server, User::All);
     run_in_environment("more_objects_than_a_page", &server, User::All);
     run_in_environment("sharded_dataset", &server, User::All);
+    run_in_environment("models", &server, User::All);
     run_in_environment("read_only", &server, User::ReadOnly);
 }
 
@@ -98,6 +99,36 @@ fn sharded_dataset() {
     assert_eq!(again.err().unwrap().code, Code::SourceChanged);
     let stale = dataset.records(None).find_map(Result::err);
     assert_eq!(stale.unwrap().code, Code::SourceChanged);
+}
+
+#[test]
+#[ignore = "run by an_s3_server_conforms"]
+fn models() {
+    let storage = Storage::from_env().unwrap();
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    for name in ["bert/model.safetensors", "bert/config.json", "bert/vocab.txt", "rna_fm/RNA-FM_tiny.pth"] {
+        put(&storage, &location(&format!("models/{name}")), &std::fs::read(fixtures.join(name)).unwrap());
+    }
+    for (model, local) in [
+        ("models/bert/model.safetensors", "bert"),
+        ("models/bert", "bert"),
+        ("models/bert/", "bert"),
+        ("models/rna_fm/RNA-FM_tiny.pth", "rna_fm/RNA-FM_tiny.pth"),
+        ("models/rna_fm", "rna_fm/RNA-FM_tiny.pth"),
+    ] {
+        let describe = |model: &str| bioprune::model::describe(model, &storage).unwrap();
+        let (there, here) =
+            (describe(&format!("{BUCKET}/{model}")), describe(fixtures.join(local).to_str().unwrap()));
+        assert_eq!((there.digest, there.attention_heads), (here.digest, here.attention_heads), "{model}");
+    }
+    let missing = bioprune::model::describe(&format!("{BUCKET}/models/none.pth"), &storage).unwrap_err();
+    assert_eq!(missing.code, Code::ModelUnavailable);
+    assert!(missing.to_string().contains("models/none.pth"), "{missing}");
+    let several = bioprune::model::describe(&format!("{BUCKET}/models"), &storage).unwrap_err();
+    assert!(
+        several.message.contains("name one of bert/model.safetensors, rna_fm/RNA-FM_tiny.pth"),
+        "{several}"
+    );
 }
 
 #[test]
