@@ -251,12 +251,19 @@ fn adapting_changes_the_scores_repeats_itself_and_is_the_same_in_every_shard() {
 
 #[test]
 fn models_of_other_families_are_adapted_too() {
-    let (folder, input) = folder_with("rna.fa", &records(8));
+    let (folder, rna) = folder_with("rna.fa", &records(8));
     let at = |name: &str| folder.path().join(name);
-    for model in ["rna_fm_multimolecule", "esm2_hf", "bert", "esmc/esmc_tiny.pth"] {
+    let protein = at("protein.fa");
+    fs::write(&protein, PROTEINS.repeat(3)).unwrap();
+    for (model, input) in [
+        ("rna_fm_multimolecule", &rna),
+        ("esm2_hf", &protein),
+        ("bert", &protein),
+        ("esmc/esmc_tiny.pth", &protein),
+    ] {
         for (name, adapt) in [("plain.tsv", false), ("adapted.tsv", true)] {
             let more = json!({"model": fixture(model), "adapt": adapt, "sample": "4", "mask_passes": 1});
-            score(&input, &at(name), more).unwrap();
+            score(input, &at(name), more).unwrap();
         }
         let mut pairs = rows(&at("plain.tsv")).zip(rows(&at("adapted.tsv")));
         assert!(pairs.all(|(plain, adapted)| plain != adapted), "{model}");
