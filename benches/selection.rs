@@ -157,6 +157,7 @@ fn written(n: u64) -> Result<Scores> {
             uri: "synthetic".parse()?,
             size: 0,
             etag: None,
+            fingerprint: None,
             format: Format::Fasta,
             compression: Compression::None,
         }],

@@ -44,6 +44,16 @@ pub struct CurvatureMetadata {
 
 impl CurvatureMetadata {
     pub const SCHEMA_VERSION: u32 = SCHEMA_VERSION;
+
+    /// Whether both are of one curvature; their shards may differ, and which copies of local files were read.
+    pub fn adds_up_with(&self, other: &CurvatureMetadata) -> bool {
+        let of_any_part = |metadata: &CurvatureMetadata| CurvatureMetadata {
+            sources: metadata.sources.iter().map(Source::of_any_copy).collect(),
+            shard: None,
+            ..metadata.clone()
+        };
+        of_any_part(self) == of_any_part(other)
+    }
 }
 
 /// `Σ G∘G` over records, exact: the same bits in any order of addition and however it is divided into parts.

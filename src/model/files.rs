@@ -1,6 +1,5 @@
 //! Which of a folder's files hold a model's weights; the same for local folders, object stores and the hub.
 
-use super::shards::INDEX;
 use crate::error::{Error, Result};
 
 /// Names that weights have, in the order they are looked for.
@@ -41,19 +40,6 @@ pub(super) fn choose<'a>(names: &[&'a str], shown: &str) -> Result<&'a str> {
     }
 }
 
-/// The name of a file in the same folder as `name`.
-pub(super) fn beside(name: &str, other: &str) -> String {
-    match name.rsplit_once('/') {
-        Some((folder, _)) => format!("{folder}/{other}"),
-        None => other.to_string(),
-    }
-}
-
-/// Whether the name is that of an index, whose shards have to be fetched as well.
-pub(super) fn is_index(name: &str) -> bool {
-    name.ends_with(INDEX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,11 +66,5 @@ mod tests {
         assert!(none.message.contains("pytorch_model.bin"), "{none}");
         let several = choose(&["a.pt", "b.pt"], "m").unwrap_err();
         assert!(several.message.contains("name one of a.pt, b.pt"), "{several}");
-    }
-
-    #[test]
-    fn what_lies_beside_a_file_is_in_its_folder() {
-        assert_eq!(beside("a/b/model.pth", "config.json"), "a/b/config.json");
-        assert_eq!(beside("model.pth", "config.json"), "config.json");
     }
 }

@@ -49,8 +49,7 @@ fn merge_curvatures(parts: &[Location], output: &Location, context: &Context) ->
         match &mut whole {
             None => whole = Some((sum, CurvatureMetadata { shard: None, ..metadata }, part)),
             Some((total, first, named)) => {
-                let same = CurvatureMetadata { shard: None, ..metadata } == *first
-                    && sum.hidden_size() == total.hidden_size();
+                let same = metadata.adds_up_with(first) && sum.hidden_size() == total.hidden_size();
                 if !same {
                     return Err(Error::bad_input(format!(
                         "{named} and {part} are not parts of one curvature: model, objective, sample or sources differ"

@@ -125,7 +125,7 @@ impl Job<'_> {
             highest = highest.max(candidate.influence);
             influence.add(candidate.influence, pick.is_some());
             length.add(candidate.residues as f32, pick.is_some());
-            pick.map_or(Ok(()), |pick| coreset.write(&pick))
+            pick.map_or(Ok(()), |pick| coreset.write(&pick, candidate.record_hash))
         })?;
         for committed in coreset.finish()? {
             self.outputs.push(output_file(&committed));
@@ -255,8 +255,8 @@ impl<'a> Coreset<'a> {
         })
     }
 
-    fn write(&mut self, pick: &Pick) -> Result<()> {
-        let record = self.find(pick)?;
+    fn write(&mut self, pick: &Pick, hash: u64) -> Result<()> {
+        let record = self.find(pick, hash)?;
         self.coreset.write(&record)?;
         let stratum = pick.stratum.map_or_else(|| "-".to_string(), |stratum| stratum.to_string());
         let id = String::from_utf8_lossy(record.id());
@@ -266,16 +266,16 @@ impl<'a> Coreset<'a> {
         self.tracker.advance(1, 0)
     }
 
-    /// Reads on up to the picked record.
-    fn find(&mut self, pick: &Pick) -> Result<Record> {
+    /// Reads on up to the picked record, which must be the one that was scored.
+    fn find(&mut self, pick: &Pick, hash: u64) -> Result<Record> {
         let wanted = (pick.source, pick.position);
         for record in self.records.by_ref() {
             let record = record?;
             let here = (record.source, record.position);
-            if here == wanted {
+            if here == wanted && record.hash() == hash {
                 return Ok(record);
             }
-            if here > wanted {
+            if here >= wanted {
                 break;
             }
         }
@@ -283,7 +283,7 @@ impl<'a> Coreset<'a> {
         Err(Error::new(
             Code::SourceChanged,
             format!(
-                "{} has no record at position {}, which the scores name: it is not what was scored",
+                "{} does not have the scored record at position {}: it is not what was scored",
                 uri.as_deref().unwrap_or("the dataset"),
                 pick.position
             ),

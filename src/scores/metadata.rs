@@ -102,10 +102,12 @@ impl ScoresMetadata {
         }
     }
 
-    /// The first field, the shard aside, in which the two differ.
+    /// The first field in which the two differ; the shard aside, and which copies of local files were read.
     pub(super) fn disagreement(&self, other: &ScoresMetadata) -> Option<Disagreement> {
         let value = |metadata: &ScoresMetadata| {
-            serde_json::to_value(ScoresMetadata { shard: None, ..metadata.clone() }).unwrap_or_default()
+            let sources = metadata.sources.iter().map(Source::of_any_copy).collect();
+            serde_json::to_value(ScoresMetadata { shard: None, sources, ..metadata.clone() })
+                .unwrap_or_default()
         };
         first_difference("", &value(self), &value(other))
     }
@@ -146,6 +148,7 @@ pub(super) mod tests {
             uri: uri.parse().unwrap(),
             size: 1234,
             etag: Some("e1".to_string()),
+            fingerprint: None,
             format: Format::Fasta,
             compression: Compression::Gzip,
         };
@@ -200,6 +203,19 @@ pub(super) mod tests {
     fn shards_of_one_scoring_agree() {
         let part = ScoresMetadata { shard: Some("1/2".parse().unwrap()), ..metadata() };
         assert!(part.disagreement(&metadata()).is_none());
+    }
+
+    #[test]
+    fn copies_of_a_local_file_are_one_source() {
+        let read = |etag: &str, fingerprint: &str| {
+            let mut metadata = metadata();
+            metadata.sources[0].etag = Some(etag.to_string());
+            metadata.sources[0].fingerprint = Some(fingerprint.to_string());
+            metadata
+        };
+        assert!(read("inode 1", "xxh3:aa").disagreement(&read("inode 2", "xxh3:aa")).is_none());
+        let found = read("inode 1", "xxh3:aa").disagreement(&read("inode 1", "xxh3:bb")).unwrap();
+        assert_eq!(found.field, "sources[0].fingerprint");
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Dataset {
     }
 
     /// Opens inputs that hold the same files as `sources`, in the same order, elsewhere: formats and sizes must match,
-    /// names and ETags need not.
+    /// and the fingerprints of local files; names and ETags need not.
     ///
     /// # Errors
     /// As [`open`](Dataset::open), and `SourceChanged` if a file is not the recorded one.
@@ -93,7 +93,10 @@ impl Dataset {
         }
         for (found, expected) in dataset.sources.iter().zip(sources) {
             let form = |source: &Source| (source.size, source.format, source.compression);
-            if form(found) != form(expected) {
+            let told_apart = found.fingerprint.is_some()
+                && expected.fingerprint.is_some()
+                && found.fingerprint != expected.fingerprint;
+            if told_apart || form(found) != form(expected) {
                 return changed(format!(
                     "{} ({} bytes) is not the scored {} ({} bytes)",
                     found.uri, found.size, expected.uri, expected.size

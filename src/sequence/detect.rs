@@ -1,6 +1,7 @@
 //! Telling format and compression from the first bytes of a file.
 
 use super::content::{gzip, read_full, zstd};
+use super::fingerprint::fingerprint;
 use super::source::{Compression, Format, Source};
 use super::{InputFormat, InputOptions, bgzf, content, parquet};
 use crate::error::{Error, Result};
@@ -30,7 +31,8 @@ pub(super) fn detect(storage: &Storage, info: ObjectInfo, options: &InputOptions
         [b'P', b'K', 3, 4, ..] => return Err(refused(&info, "is a zip archive")),
         _ => Compression::None,
     };
-    let mut source = Source { uri, size, etag, format: Format::Text, compression };
+    let fingerprint = fingerprint(storage, &info)?;
+    let mut source = Source { uri, size, etag, fingerprint, format: Format::Text, compression };
     if compression == Compression::Bgzf && !bgzf::has_end_marker(storage, &source)? {
         return Err(Error::bad_input(format!(
             "{}: the BGZF data has no end marker: the file was cut (or other gzip data was appended)",

@@ -13,6 +13,7 @@ mod coreset;
 mod dataset;
 mod detect;
 mod fasta;
+mod fingerprint;
 mod options;
 mod parquet;
 mod parquet_object;

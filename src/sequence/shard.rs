@@ -46,7 +46,7 @@ mod tests {
 
     fn source(size: u64, compression: Compression) -> Source {
         let uri = "a".parse().unwrap();
-        Source { uri, size, etag: None, format: Format::Fasta, compression }
+        Source { uri, size, etag: None, fingerprint: None, format: Format::Fasta, compression }
     }
 
     #[test]

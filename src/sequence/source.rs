@@ -32,6 +32,9 @@ pub struct Source {
     pub size: u64,
     /// What the store calls this version
     pub etag: Option<String>,
+    /// Of a local file: what all copies of it have in common, and other files have not
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     pub format: Format,
     pub compression: Compression,
 }
@@ -40,6 +43,12 @@ impl Source {
     /// The object that holds it, for reading exactly this version.
     pub fn info(&self) -> ObjectInfo {
         ObjectInfo { location: self.uri.clone(), size: self.size, etag: self.etag.clone() }
+    }
+
+    /// As every copy of it looks: without the ETag of a local file, which is that of one copy.
+    pub fn of_any_copy(&self) -> Source {
+        let etag = self.etag.clone().filter(|_| self.fingerprint.is_none());
+        Source { etag, ..self.clone() }
     }
 
     /// Whether reading can begin near any byte of it.

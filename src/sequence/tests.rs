@@ -218,10 +218,12 @@ fn recorded_sources_are_reopened_in_place_and_elsewhere_and_changes_are_refused(
     let elsewhere = Dataset::open_moved(&storage, std::slice::from_ref(&moved), &recorded, &options).unwrap();
     assert_eq!(elsewhere.sources()[0].uri.as_str(), moved);
 
+    let other = write(&directory, "c.fa", b">a\nAG\n");
     write(&directory, "a.fa", b">a\nACG\n");
     for result in [
         Dataset::from_sources(&storage, &recorded, &options),
         Dataset::open_moved(&storage, &[file], &recorded, &options),
+        Dataset::open_moved(&storage, &[other], &recorded, &options),
         Dataset::open_moved(
             &storage,
             &[moved.clone(), directory.path().join("a.fa").to_str().unwrap().into()],
