@@ -45,6 +45,14 @@ pub(super) fn choose<'a>(names: &[&'a str], shown: &str) -> Result<&'a str> {
     }
 }
 
+/// The name of a file in the same folder as `name`.
+pub(super) fn beside(name: &str, other: &str) -> String {
+    match name.rsplit_once('/') {
+        Some((folder, _)) => format!("{folder}/{other}"),
+        None => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +79,11 @@ mod tests {
         assert!(none.message.contains("pytorch_model.bin"), "{none}");
         let several = choose(&["a.pt", "b.pt"], "m").unwrap_err();
         assert!(several.message.contains("name one of a.pt, b.pt"), "{several}");
+    }
+
+    #[test]
+    fn what_lies_beside_a_file_is_in_its_folder() {
+        assert_eq!(beside("a/b/model.pth", "config.json"), "a/b/config.json");
+        assert_eq!(beside("model.pth", "config.json"), "config.json");
     }
 }
