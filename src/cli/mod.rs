@@ -115,7 +115,7 @@ enum ModelsCommand {
     List,
     /// Show everything about one model
     Show {
-        /// Name of a model, as `models list` prints it; owner/name[@revision] on the Hugging Face Hub, which is
+        /// Name of a model, as `models list` prints it; owner/name or owner/name@revision on the Hugging Face Hub, which is
         /// fetched into the cache; or its directory or file, local or in object storage
         model: String,
 

@@ -117,8 +117,17 @@ fn info(name: &str, status: ModelStatus, read: &Read, weights: &Weights) -> Mode
 
 /// Tensors that files hold beside the language model: a second copy of a tied decoder, heads for other tasks, buffers.
 fn has_no_part(name: &str) -> bool {
-    const PREFIXES: [&str; 5] =
-        ["contact_head.", "esm.contact_head.", "bert.pooler.", "pooler.", "cls.seq_relationship."];
+    const PREFIXES: [&str; 8] = [
+        "contact_head.",
+        "esm.contact_head.",
+        "bert.pooler.",
+        "pooler.",
+        "cls.seq_relationship.",
+        // AntiBERTy's heads for species, chain and grafted loops.
+        "cls.species.",
+        "cls.chain.",
+        "cls.graft.",
+    ];
     const SUFFIXES: [&str; 4] = ["._float_tensor", ".inv_freq", ".position_ids", "decoder.bias"];
     matches!(name, "lm_head.weight" | "version")
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 #[serde(default)]
 pub struct ModelOptions {
     /// Reference model: a registry name (see `bioprune models list`); a directory or file, local or in object storage;
-    /// or owner/name[@revision] on the Hugging Face Hub. `auto` takes rna-nano or protein-nano, by the letters of the first records
+    /// or owner/name or owner/name@revision on the Hugging Face Hub. `auto` takes rna-nano or protein-nano, by the letters of the first records
     #[arg(long, env = "BIOPRUNE_MODEL", default_value = AUTO)]
     pub model: String,
 

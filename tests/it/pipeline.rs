@@ -208,7 +208,7 @@ fn bad_inputs_end_in_their_own_code_and_name_what_is_wrong() {
             good.clone(),
             json!({"model": fixture("rna_fm/cases.safetensors")}),
             Code::ModelUnavailable,
-            "embed_tokens",
+            "known families",
         ),
     ];
     for (input, more, code, part) in table {

@@ -3,7 +3,10 @@
 use actix_web::http::header::{CONTENT_RANGE, ETAG, LOCATION};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, Data};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, body::SizedStream, dev::ServerHandle, web};
+use actix_web::{
+    App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, body::SizedStream, dev::ServerHandle,
+    web,
+};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -160,15 +163,30 @@ async fn hub(request: HttpRequest, state: Data<State>) -> HttpResponse {
             .finish();
     }
     let etag = format!("W/\"git{}\"", data.len());
-    let mut response = HttpResponse::Ok();
+    let (mut response, part) = part(data.clone(), asked.range.as_deref());
     response.insert_header((ETAG, etag)).insert_header(("X-Repo-Commit", COMMIT));
     match request.method() {
         &Method::HEAD => {
             let nothing = futures::stream::empty::<Result<Bytes, std::io::Error>>();
-            response.body(SizedStream::new(data.len() as u64, nothing))
+            response.body(SizedStream::new(part.len() as u64, nothing))
         }
-        _ => response.body(data.clone()),
+        _ => response.body(part),
     }
+}
+
+/// The part of a file that a request asks for, `bytes=FIRST-` or `bytes=FIRST-LAST`, and how its answer begins.
+fn part(mut data: Vec<u8>, range: Option<&str>) -> (HttpResponseBuilder, Vec<u8>) {
+    let Some((first, last)) = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) else {
+        return (HttpResponse::Ok(), data);
+    };
+    let whole = data.len();
+    let end = last.parse::<usize>().map_or(whole, |last| whole.min(last + 1));
+    data.truncate(end);
+    let part = data.split_off(first.parse::<usize>().map_or(0, |first| first.min(end)));
+    let content = format!("bytes {first}-{}/{whole}", end.saturating_sub(1));
+    let mut response = HttpResponse::PartialContent();
+    response.insert_header((CONTENT_RANGE, content));
+    (response, part)
 }
 
 /// The host to which the hub redirects for large files.
@@ -183,17 +201,7 @@ async fn bytes(request: HttpRequest, state: Data<State>) -> HttpResponse {
         let last = data.len() - 1;
         data[last] ^= 1;
     }
-    let whole = data.len();
-    let start: usize = asked
-        .range
-        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
-        .unwrap_or(0);
-    let rest = data.split_off(start);
-    let mut response =
-        HttpResponse::build(if start > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK });
-    if start > 0 {
-        response.insert_header((CONTENT_RANGE, format!("bytes {start}-{}/{whole}", whole - 1)));
-    }
+    let (mut response, rest) = part(data, asked.range.as_deref());
     let length = rest.len() as u64;
     let sent = holdings.breaks_after.filter(|limit| *limit < rest.len());
     let first = Bytes::copy_from_slice(&rest[..sent.unwrap_or(rest.len())]);
