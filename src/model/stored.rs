@@ -1,6 +1,7 @@
 //! A tensor as it lies in a file's bytes: element type, shape, strides, place. Both file formats end in this form.
 
 use half::{bf16, f16};
+use std::ops::Range;
 
 /// Element types that are read, each widened or narrowed to f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,41 +108,55 @@ impl StoredTensor {
         self.count * self.element.size()
     }
 
-    /// The elements in f32, row by row, out of the file's bytes.
-    pub fn values(&self, file: &[u8]) -> Vec<f32> {
-        let bytes = file.get(self.start..).unwrap_or_default();
+    /// Where its elements lie in the file, with what may lie between them.
+    pub fn bytes(&self) -> Range<usize> {
+        let last: usize =
+            self.shape.iter().zip(&self.strides).map(|(size, stride)| size.saturating_sub(1) * stride).sum();
+        let elements = if self.count == 0 { 0 } else { last + 1 };
+        self.start..self.start + elements * self.element.size()
+    }
+
+    /// Appends the elements in f32, row by row, out of the file's bytes.
+    pub fn append_to(&self, values: &mut Vec<f32>, file: &[u8]) {
+        let bytes = file.get(self.bytes()).unwrap_or_default();
         match self.element {
-            Element::F64 => self.gather(bytes, |b| f64::from_le_bytes(b) as f32),
-            Element::F32 => self.gather(bytes, f32::from_le_bytes),
-            Element::F16 => self.gather(bytes, |b| f16::from_le_bytes(b).to_f32()),
-            Element::Bf16 => self.gather(bytes, |b| bf16::from_le_bytes(b).to_f32()),
-            Element::I64 => self.gather(bytes, |b| i64::from_le_bytes(b) as f32),
-            Element::I32 => self.gather(bytes, |b| i32::from_le_bytes(b) as f32),
-            Element::I16 => self.gather(bytes, |b| f32::from(i16::from_le_bytes(b))),
-            Element::I8 => self.gather(bytes, |b| f32::from(i8::from_le_bytes(b))),
-            Element::U8 => self.gather(bytes, |b| f32::from(u8::from_le_bytes(b))),
-            Element::Bool => self.gather(bytes, |[b]| f32::from(b != 0)),
+            Element::F64 => self.gather(values, bytes, |b| f64::from_le_bytes(b) as f32),
+            Element::F32 => self.gather(values, bytes, f32::from_le_bytes),
+            Element::F16 => self.gather(values, bytes, |b| f16::from_le_bytes(b).to_f32()),
+            Element::Bf16 => self.gather(values, bytes, |b| bf16::from_le_bytes(b).to_f32()),
+            Element::I64 => self.gather(values, bytes, |b| i64::from_le_bytes(b) as f32),
+            Element::I32 => self.gather(values, bytes, |b| i32::from_le_bytes(b) as f32),
+            Element::I16 => self.gather(values, bytes, |b| f32::from(i16::from_le_bytes(b))),
+            Element::I8 => self.gather(values, bytes, |b| f32::from(i8::from_le_bytes(b))),
+            Element::U8 => self.gather(values, bytes, |b| f32::from(u8::from_le_bytes(b))),
+            Element::Bool => self.gather(values, bytes, |[b]| f32::from(b != 0)),
         }
     }
 
-    fn gather<const N: usize>(&self, bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    #[cfg(test)]
+    pub fn values(&self, file: &[u8]) -> Vec<f32> {
+        let mut values = Vec::new();
+        self.append_to(&mut values, file);
+        values
+    }
+
+    fn gather<const N: usize>(&self, values: &mut Vec<f32>, bytes: &[u8], value: impl Fn([u8; N]) -> f32) {
         let (elements, _) = bytes.as_chunks::<N>();
         if self.is_contiguous() {
-            return elements.iter().take(self.count).map(|bytes| value(*bytes)).collect();
+            return values.extend(elements.iter().take(self.count).map(|bytes| value(*bytes)));
         }
         // Runs along the last dimension, whose start an odometer over the others gives.
         let (Some((width, others)), Some((step, strides))) =
             (self.shape.split_last(), self.strides.split_last())
         else {
-            return Vec::new();
+            return;
         };
-        let mut values = Vec::with_capacity(self.count);
+        values.reserve(self.count);
         let mut index = vec![0usize; others.len()];
-        while values.len() < self.count {
+        for _ in 0..self.count / width.max(&1) {
             let start: usize = index.iter().zip(strides).map(|(at, stride)| at * stride).sum();
-            values.extend(
-                (0..*width).filter_map(|column| elements.get(start + column * step)).map(|b| value(*b)),
-            );
+            let run = (0..*width).filter_map(|column| elements.get(start + column * step));
+            values.extend(run.map(|b| value(*b)));
             for dimension in (0..others.len()).rev() {
                 index[dimension] += 1;
                 if index[dimension] < others[dimension] {
@@ -150,7 +165,6 @@ impl StoredTensor {
                 index[dimension] = 0;
             }
         }
-        values
     }
 
     /// Whether the elements lie row by row; the stride of a dimension of one element says nothing.

@@ -234,8 +234,10 @@ impl Layer {
         let query_scale = 1.0 / (architecture.head_size() as f32).sqrt();
         // A norm that follows would undo the scale: it goes into that norm instead.
         let product_scale = if architecture.query_key_norm { 1.0 } else { query_scale };
-        let qkv = ["q_proj", "k_proj", "v_proj"].map(|part| name(&format!("self_attn.{part}")));
-        let qkv = Linear::stacked(weights, &qkv, [product_scale, 1.0, 1.0], architecture)?;
+        let [query, key, value] =
+            ["q_proj", "k_proj", "v_proj"].map(|part| name(&format!("self_attn.{part}")));
+        let qkv = [(&*query, product_scale), (&*key, 1.0), (&*value, 1.0)];
+        let qkv = Linear::stacked(weights, &qkv, [d, d], architecture.linear_biases)?;
         let query_key_norm = match architecture.query_key_norm {
             true => {
                 let mut query = weights.layer_norm(&name("self_attn.q_norm"), d, epsilon, false)?;
@@ -273,42 +275,23 @@ impl Linear {
         scale: f32,
         biases: bool,
     ) -> Result<Linear> {
-        let [outputs, inputs] = shape;
-        let (rows, bias) = scaled(weights, name, shape, scale, biases)?;
-        Ok(Linear { weight: PackedMatrix::new(inputs, outputs, Strided::transposed(&rows, inputs)), bias })
+        Linear::stacked(weights, &[(name, scale)], shape, biases)
     }
 
-    /// Square layers side by side as one.
+    /// Layers of `[outputs, inputs]` side by side as one, each with what its output is multiplied by.
     fn stacked(
         weights: &mut Weights,
-        names: &[String; 3],
-        scales: [f32; 3],
-        architecture: &Architecture,
+        layers: &[(&str, f32)],
+        shape: [usize; 2],
+        biases: bool,
     ) -> Result<Linear> {
-        let d = architecture.dimensions.hidden_size;
-        let (mut rows, mut bias) = (Vec::with_capacity(3 * d * d), Vec::with_capacity(3 * d));
-        for (name, scale) in names.iter().zip(scales) {
-            let part = scaled(weights, name, [d, d], scale, architecture.linear_biases)?;
-            rows.extend(part.0);
-            bias.extend(part.1);
+        let mut bias = Vec::with_capacity(layers.len() * shape[0]);
+        for (name, scale) in layers {
+            match biases {
+                true => weights.take_to(&mut bias, &format!("{name}.bias"), &shape[..1], *scale)?,
+                false => bias.resize(bias.len() + shape[0], 0.0),
+            }
         }
-        Ok(Linear { weight: PackedMatrix::new(d, 3 * d, Strided::transposed(&rows, d)), bias })
+        Ok(Linear { weight: weights.pack(layers, shape)?, bias })
     }
-}
-
-/// A linear layer's rows and biases, all times `scale`.
-fn scaled(
-    weights: &mut Weights,
-    name: &str,
-    [outputs, inputs]: [usize; 2],
-    scale: f32,
-    biases: bool,
-) -> Result<(Vec<f32>, Vec<f32>)> {
-    let mut rows = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
-    let mut bias = match biases {
-        true => weights.take(&format!("{name}.bias"), &[outputs])?,
-        false => vec![0.0; outputs],
-    };
-    rows.iter_mut().chain(&mut bias).for_each(|value| *value *= scale);
-    Ok((rows, bias))
 }

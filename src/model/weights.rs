@@ -2,18 +2,21 @@
 //!
 //! Files are mapped into memory: a tensor's bytes are read once, when a family takes it.
 
-use super::kernels::LayerNorm;
+use super::kernels::{LayerNorm, PackedMatrix, Strided};
 use super::stored::StoredTensor;
 use super::{pickle, shards, tensor_file};
 use crate::error::{Error, Result};
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
+
+/// Bytes that are hashed together.
+const HASH_CHUNK: usize = 64 << 20;
 
 /// Tensors by name, handed out once each, so that what a family does not use is noticed.
 pub struct Weights {
@@ -23,6 +26,8 @@ pub struct Weights {
     /// Name in the family's terms
     tensors: BTreeMap<String, Placed>,
     taken: BTreeSet<String>,
+    /// Rows on their way into a packed matrix.
+    buffer: Vec<f32>,
     /// What the file or a `config.json` beside it says of the architecture.
     pub config: Map<String, Value>,
     /// Digest of the file or files: `xxh3:` and 32 hexadecimal digits.
@@ -33,6 +38,19 @@ pub struct Weights {
 enum Bytes {
     Held(Cow<'static, [u8]>),
     Mapped(Mmap),
+}
+
+impl Bytes {
+    /// Tells that these bytes are not needed soon: a file of several gigabytes need not stay in memory whole.
+    fn release(&self, range: Range<usize>) {
+        if let Bytes::Mapped(map) = self {
+            // SAFETY: the map is of a file and read-only, so that dropped pages come back from the file.
+            let released =
+                unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+            // advice: where it is not taken, the pages stay
+            released.unwrap_or_default();
+        }
+    }
 }
 
 impl Deref for Bytes {
@@ -106,11 +124,23 @@ impl Weights {
                     )));
                 }
             }
-            hash.update(bytes);
+            for start in (0..bytes.len()).step_by(HASH_CHUNK) {
+                let chunk = start..bytes.len().min(start + HASH_CHUNK);
+                hash.update(&bytes[chunk.clone()]);
+                bytes.release(chunk);
+            }
         }
         let digest = format!("xxh3:{:032x}", hash.digest128());
         let parts = parts.into_iter().map(|(_, bytes)| bytes).collect();
-        Ok(Weights { file: file.to_string(), parts, tensors, taken: BTreeSet::new(), config, digest })
+        Ok(Weights {
+            file: file.to_string(),
+            parts,
+            tensors,
+            taken: BTreeSet::new(),
+            buffer: Vec::new(),
+            config,
+            digest,
+        })
     }
 
     /// The shape of a tensor, or `None` where the file has none of that name.
@@ -168,6 +198,13 @@ impl Weights {
 
     /// The values of a tensor in f32, row by row; an error names it and both shapes if it is not of `shape`.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let mut values = Vec::new();
+        self.take_to(&mut values, name, shape, 1.0)?;
+        Ok(values)
+    }
+
+    /// The same times `scale`, appended to `values`.
+    pub fn take_to(&mut self, values: &mut Vec<f32>, name: &str, shape: &[usize], scale: f32) -> Result<()> {
         let Some(Placed { part, tensor, .. }) = self.tensors.get(name) else {
             return Err(Error::model(format!("model {}: tensor {name} {shape:?} is missing", self.file)));
         };
@@ -178,12 +215,30 @@ impl Weights {
                 self.file
             )));
         }
-        let values = tensor.values(&self.parts[*part]);
-        if let Some(bad) = values.iter().find(|value| !value.is_finite()) {
+        let start = values.len();
+        tensor.append_to(values, &self.parts[*part]);
+        self.parts[*part].release(tensor.bytes());
+        if let Some(bad) = values[start..].iter().find(|value| !value.is_finite()) {
             return Err(Error::model(format!("model {}: tensor {name} holds {bad}", self.file)));
         }
+        values[start..].iter_mut().for_each(|value| *value *= scale);
         self.taken.insert(name.to_string());
-        Ok(values)
+        Ok(())
+    }
+
+    /// The weights of linear layers `[outputs, inputs]`, each times its scale, one below the other and transposed: as
+    /// the kernels take them.
+    pub fn pack(&mut self, layers: &[(&str, f32)], shape: [usize; 2]) -> Result<PackedMatrix> {
+        // All layers go through one buffer: fresh memory for each would cost more time than reading them.
+        let mut rows = std::mem::take(&mut self.buffer);
+        rows.clear();
+        for (name, scale) in layers {
+            self.take_to(&mut rows, &format!("{name}.weight"), &shape, *scale)?;
+        }
+        let [outputs, inputs] = shape;
+        let packed = PackedMatrix::new(inputs, layers.len() * outputs, Strided::transposed(&rows, inputs));
+        self.buffer = rows;
+        Ok(packed)
     }
 
     /// A LayerNorm over `d` values; one without a bias has zeros for it.
