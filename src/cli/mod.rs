@@ -100,7 +100,7 @@ enum Command {
     },
 }
 
-/// A request, and where it is computed.
+// A request, and where it is computed. (A doc comment here would stand over the commands' own help.)
 #[derive(Debug, Args)]
 struct Job<R: Args> {
     #[command(flatten)]

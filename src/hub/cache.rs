@@ -1,9 +1,11 @@
 //! The cache on disk, laid out as huggingface_hub lays it out, so that both use one.
 //!
-//!     models--owner--name/blobs/ETAG                 the bytes of a file
-//!                         snapshots/COMMIT/NAME      a link to its blob
-//!                         refs/REVISION              the commit of a branch or tag
-//!     .locks/models--owner--name/ETAG.lock           held while a blob is fetched
+//! ```text
+//! models--owner--name/blobs/ETAG                 the bytes of a file
+//!                     snapshots/COMMIT/NAME      a link to its blob
+//!                     refs/REVISION              the commit of a branch or tag
+//! .locks/models--owner--name/ETAG.lock           held while a blob is fetched
+//! ```
 
 use super::ModelId;
 use std::fs::{self, File};
