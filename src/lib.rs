@@ -11,6 +11,7 @@ pub mod batching;
 pub mod cli;
 pub mod client;
 pub mod error;
+pub mod evaluation;
 pub mod hub;
 pub mod influence;
 pub mod jobs;

@@ -136,3 +136,17 @@ pub(super) const MAN: &str = "\
 Examples:
     bioprune man | man -l -
     bioprune man ~/.local/share/man/man1";
+
+pub(super) const EVALUATE: &str = "\
+Examples:
+  Is a tenth by influence better than a random tenth? Families are told by the headers, as in RF00001|X01556:
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --group-separator '|'
+
+  A first look, in minutes:
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --group-separator '|' --preset quick --seeds 3
+
+  A coreset that is there already, and proteins whose clusters a table tells:
+    bioprune evaluate proteins.fa.gz -o evaluation/ --keep 10% --groups clusters.tsv --selection out/
+
+  Several budgets, objectives and estimators in one go:
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 1%,10%,30% --group-separator '|' --objectives masked-lm,reconstruction --estimators plain,debiased";

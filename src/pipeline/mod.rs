@@ -6,6 +6,7 @@
 mod choose;
 mod context;
 mod curvature;
+mod evaluate;
 mod merge;
 mod preset;
 mod prune;
@@ -26,6 +27,10 @@ mod workers;
 pub use choose::AUTO;
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
+pub use evaluate::{
+    Control, EvaluateRequest, EvaluateSummary, EvaluationProgress, HeldOutOptions, Protocol, TrainerOptions,
+    evaluate,
+};
 pub use merge::merge;
 pub use preset::Preset;
 pub use prune::prune;

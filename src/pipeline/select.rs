@@ -357,7 +357,7 @@ pub(super) fn output_file(committed: &Committed) -> OutputFile {
     OutputFile { uri: committed.location.to_string(), size: committed.size, sha256: committed.sha256.clone() }
 }
 
-fn put(output: &Location, name: &str, bytes: &[u8], context: &Context) -> Result<Committed> {
+pub(super) fn put(output: &Location, name: &str, bytes: &[u8], context: &Context) -> Result<Committed> {
     let location = output.join(name);
     let mut writer = context.storage.create(&location)?;
     writer.write_all(bytes).map_err(|error| io_error(&location, error))?;

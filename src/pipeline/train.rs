@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::model;
 use crate::sequence::{Dataset, InputFormat, InputOptions};
 use crate::storage::{Location, io_error};
-use crate::train::{self, Corpus, Groups, Observer, Precision, TrainRequest, TrainedModel};
+use crate::train::{self, Corpus, Groups, Observer, Precision, SplitOptions, TrainRequest, TrainedModel};
 use std::io::Write;
 
 /// Trains a masked language model and writes it; `follow` is told how the training goes.
@@ -32,7 +32,8 @@ pub fn train(
         context.cancel.check()?;
         records.push(Ok((record.header, record.hash, record.tokens)));
     }
-    let groups = request.split.groups.as_ref().map(|table| groups(table, request, context)).transpose()?;
+    let groups =
+        request.split.groups.as_ref().map(|table| groups(table, &request.split, context)).transpose()?;
     let corpus = Corpus::read(records.into_iter(), groups.as_ref(), &request.split, request.seed)?;
     let mut observer = Following { context, precision: request.precision(), output: &output, follow };
     let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
@@ -41,11 +42,11 @@ pub fn train(
 }
 
 /// The table of groups: its lines are read as a text input's.
-fn groups(table: &str, request: &TrainRequest, context: &Context) -> Result<Groups> {
+pub(super) fn groups(table: &str, split: &SplitOptions, context: &Context) -> Result<Groups> {
     let options = InputOptions { input_format: InputFormat::Text, ..InputOptions::default() };
     let dataset = Dataset::open(&context.storage, &[table.to_string()], &options)?;
     let lines = dataset.records(None).map(|line| Ok(line?.sequence().to_vec()));
-    Groups::read(table, request.split.group_column.as_deref(), lines)
+    Groups::read(table, split.group_column.as_deref(), lines)
 }
 
 struct Following<'a> {

@@ -5,6 +5,7 @@ mod cli;
 mod example;
 mod hub;
 mod invariance;
+mod pages;
 mod pipeline;
 mod real_models;
 mod reference;
