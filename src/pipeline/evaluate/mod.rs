@@ -82,10 +82,6 @@ pub fn evaluate(
     let pool =
         Pool::read(&request.inputs, &request.input, (&split, request.seed), encoding, &location, context)?;
 
-    let scored = Scoring::all(request)
-        .iter()
-        .map(|scoring| scoring.score(request, &pool, &output, context))
-        .collect::<Result<Vec<_>>>()?;
     let mut left_out = Vec::new();
     let given = request.selection.iter().map(|coreset| {
         let (places, held_out) = pool.places(coreset, &request.input, context)?;
@@ -93,6 +89,10 @@ pub fn evaluate(
         Ok((coreset.trim_end_matches('/').to_string(), places))
     });
     let given = given.collect::<Result<Vec<_>>>()?;
+    let scored = Scoring::all(request)
+        .iter()
+        .map(|scoring| scoring.score(request, &pool, &output, context))
+        .collect::<Result<Vec<_>>>()?;
     let conditions = plan(request, &scored, given, &pool)?;
     let seeds: Vec<u64> = (0..u64::from(request.seeds)).map(|i| request.seed + i).collect();
     let mut planned = Vec::new();

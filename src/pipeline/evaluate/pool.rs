@@ -4,7 +4,7 @@ use super::super::Context;
 use super::super::reading::Reading;
 use super::super::train::groups;
 use crate::error::{Code, Error, Result};
-use crate::sequence::{CoresetWriter, Dataset, InputOptions};
+use crate::sequence::{CoresetWriter, Dataset, InputFormat, InputOptions};
 use crate::storage::{Committed, Location};
 use crate::tokenizer::Tokenizer;
 use crate::train::{EncodedRecord, Part, SplitOptions, Splitter};
@@ -120,7 +120,9 @@ impl Pool {
             (0..).zip(&self.records).map(|(place, record)| (record.hash, place)).collect();
         let held_out: HashSet<u64> =
             self.new_groups.iter().chain(&self.seen_groups).map(|record| record.hash).collect();
-        let dataset = Dataset::open(&context.storage, &[file], input)?;
+        // a coreset is FASTA, whatever it was made from
+        let input = InputOptions { input_format: InputFormat::Auto, ..input.clone() };
+        let dataset = Dataset::open(&context.storage, &[file], &input)?;
         let (mut places, mut left_out) = (Vec::new(), 0);
         for record in dataset.records(None) {
             let record = record?;
