@@ -23,6 +23,8 @@ pub(super) struct Pool {
     pub new_groups: Vec<EncodedRecord>,
     /// Held-out records of groups that trainings may see
     pub seen_groups: Vec<EncodedRecord>,
+    /// Hashes of all records that are held out, dropped ones too
+    held_out: HashSet<u64>,
     /// Held-out records that were dropped, because the pool has the same sequence
     pub leaks: u64,
     /// The pool as a file
@@ -61,11 +63,12 @@ impl Pool {
             }
         }
         let sequences: HashSet<u64> = records.iter().map(sequence_hash).collect();
+        let held_out = new_groups.iter().chain(&seen_groups).map(|record| record.hash).collect();
         let mut leaks = 0;
-        for held_out in [&mut new_groups, &mut seen_groups] {
-            let before = held_out.len();
-            held_out.retain(|record| !sequences.contains(&sequence_hash(record)));
-            leaks += (before - held_out.len()) as u64;
+        for part in [&mut new_groups, &mut seen_groups] {
+            let before = part.len();
+            part.retain(|record| !sequences.contains(&sequence_hash(record)));
+            leaks += (before - part.len()) as u64;
         }
         if records.is_empty() || new_groups.is_empty() {
             return Err(Error::bad_input(format!(
@@ -76,7 +79,7 @@ impl Pool {
             )));
         }
         let file = write(&dataset, &places, location, context)?;
-        Ok(Pool { records, residues, new_groups, seen_groups, leaks, file })
+        Ok(Pool { records, residues, new_groups, seen_groups, held_out, leaks, file })
     }
 }
 
@@ -118,8 +121,6 @@ impl Pool {
         let file = if context.storage.exists(&inside)? { inside.to_string() } else { coreset.to_string() };
         let by_hash: HashMap<u64, u32> =
             (0..).zip(&self.records).map(|(place, record)| (record.hash, place)).collect();
-        let held_out: HashSet<u64> =
-            self.new_groups.iter().chain(&self.seen_groups).map(|record| record.hash).collect();
         // a coreset is FASTA, whatever it was made from
         let input = InputOptions { input_format: InputFormat::Auto, ..input.clone() };
         let dataset = Dataset::open(&context.storage, &[file], &input)?;
@@ -129,7 +130,7 @@ impl Pool {
             let hash = record.hash();
             match by_hash.get(&hash) {
                 Some(place) => places.push(*place),
-                None if held_out.contains(&hash) => left_out += 1,
+                None if self.held_out.contains(&hash) => left_out += 1,
                 None => {
                     return Err(Error::bad_input(format!(
                         "{}: it is not a record of the inputs, which a coreset to evaluate is made from",
