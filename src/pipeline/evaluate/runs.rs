@@ -186,7 +186,9 @@ impl Runs<'_> {
         let mut writer = self.context.storage.create(&location)?;
         writer.write_all(&text).map_err(|error| io_error(&location, error))?;
         writer.commit()?;
-        Ok(trained)
+        // as the next evaluation reads it: a number's last digit may be lost in text
+        serde_json::from_slice(&text)
+            .map_err(|error| Error::internal("cannot read a training's own result").caused_by(error))
     }
 }
 
