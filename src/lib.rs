@@ -10,7 +10,9 @@
 pub mod batching;
 pub mod cli;
 pub mod client;
+pub mod confounds;
 pub mod error;
+pub mod groups;
 pub mod hub;
 pub mod influence;
 pub mod jobs;
@@ -22,6 +24,7 @@ pub mod scores;
 pub mod selection;
 pub mod sequence;
 pub mod service;
+pub mod spill;
 pub mod storage;
 pub mod tokenizer;
 pub mod train;

@@ -5,6 +5,7 @@
 //! [`render`] makes the page out of them. The page is one file without scripts or anything to load.
 
 mod axis;
+mod confounds;
 mod distribution;
 mod findings;
 #[cfg(test)]
@@ -16,8 +17,10 @@ pub mod quantity;
 mod tables;
 
 pub use distribution::{Both, Distribution, Histogram, Stats};
+pub use findings::findings;
 pub use manifest::{
-    InputFile, Manifest, OutputFile, SCHEMA_VERSION, Scoring, Selection, SetSize, Stratum, Tool, utc,
+    GroupFacts, InputFile, Manifest, OutputFile, SCHEMA_VERSION, Scoring, Selection, SetSize, Stratum, Tool,
+    utc,
 };
 pub use page::render;
 
