@@ -10,8 +10,10 @@
 pub mod batching;
 pub mod cli;
 pub mod client;
+pub mod confounds;
 pub mod error;
 pub mod evaluation;
+pub mod groups;
 pub mod hub;
 pub mod influence;
 pub mod jobs;
@@ -23,6 +25,7 @@ pub mod scores;
 pub mod selection;
 pub mod sequence;
 pub mod service;
+pub mod spill;
 pub mod storage;
 pub mod tokenizer;
 pub mod train;

@@ -131,6 +131,7 @@ mod tests {
                 counts,
                 tokens: 64_000_000,
                 tokens_per_second: 1.214e6,
+                confounds: None,
                 seconds: 52.0,
             },
             select: SelectSummary {
@@ -139,6 +140,7 @@ mod tests {
                 pool_residues: 9_250_000,
                 kept: 6_563,
                 kept_residues: 1_043_332,
+                warnings: Vec::new(),
                 seconds: 2.0,
             },
             seconds: 72.0,

@@ -218,6 +218,7 @@ mod tests {
             counts: Counts::default(),
             tokens: 10,
             tokens_per_second: 10.0,
+            confounds: None,
             seconds: 1.0,
         };
         let select = SelectSummary {
@@ -226,6 +227,7 @@ mod tests {
             pool_residues: 100,
             kept: 1,
             kept_residues: 10,
+            warnings: Vec::new(),
             seconds: 1.0,
         };
         let prune = PruneSummary {

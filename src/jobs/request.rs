@@ -141,13 +141,15 @@ impl JobRequest {
                     "scores.parquet",
                     "selected.tsv",
                     "coreset.fa.gz",
+                    "confounds.tsv",
                     "report.html",
                     "manifest.json",
                 ],
             ),
-            JobRequest::Select(request) => {
-                within(&request.output, &["selected.tsv", "coreset.fa.gz", "report.html", "manifest.json"])
-            }
+            JobRequest::Select(request) => within(
+                &request.output,
+                &["selected.tsv", "coreset.fa.gz", "confounds.tsv", "report.html", "manifest.json"],
+            ),
             JobRequest::Curvature(request) => vec![request.output.clone()],
             JobRequest::Score(request) => vec![request.output.clone()],
         }
@@ -158,6 +160,7 @@ impl JobRequest {
         let (model, matched) = match self {
             JobRequest::Prune(request) => {
                 request.inputs.iter_mut().for_each(|input| visit("inputs", Input, input));
+                request.groups.table_mut().into_iter().for_each(|table| visit("groups", Input, table));
                 visit("output", Output, &mut request.output);
                 (Some(&mut request.model.model), request.strategy.match_selection.as_mut())
             }
@@ -175,6 +178,7 @@ impl JobRequest {
             JobRequest::Select(request) => {
                 request.scores.iter_mut().for_each(|scores| visit("scores", Input, scores));
                 request.sequences.iter_mut().for_each(|sequences| visit("sequences", Input, sequences));
+                request.groups.table_mut().into_iter().for_each(|table| visit("groups", Input, table));
                 visit("output", Output, &mut request.output);
                 (None, request.strategy.match_selection.as_mut())
             }

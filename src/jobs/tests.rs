@@ -74,6 +74,7 @@ impl Runner for FakeRunner {
             pool_residues: 100,
             kept: 1,
             kept_residues: 10,
+            warnings: Vec::new(),
             seconds: 0.0,
         }))
     }

@@ -5,13 +5,17 @@
 
 mod choose;
 mod context;
+mod coreset;
 mod curvature;
 mod evaluate;
+mod evidence;
+mod groups;
 mod merge;
 mod preset;
 mod prune;
 mod reading;
 mod request;
+mod rule;
 mod sample;
 mod score;
 mod select;

@@ -48,6 +48,7 @@ pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> 
         outputs,
         keep: request.keep,
         strategy: &request.strategy,
+        groups: &request.groups,
         seed: request.objective.seed,
         threads: session.threads,
         started,
@@ -99,7 +100,7 @@ fn score_step(
             _ => log::info!("{location} is of another run and is replaced"),
         }
     }
-    let scored = score::write(session, sum, metadata, &request.score, None, location)?;
+    let scored = score::write(session, sum, metadata, &request.score, None, location, &mut |_| Ok(()))?;
     outputs.push(output_file(&scored.committed));
     Ok(scored.summary(session, location, started))
 }

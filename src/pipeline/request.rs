@@ -5,9 +5,10 @@ use super::Preset;
 use super::choose::AUTO;
 use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::default_from_flags;
+use crate::groups::GroupOptions;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
 use crate::model::{DeviceChoice, PrecisionChoice};
-use crate::selection::{Budget, Strategy};
+use crate::selection::{Budget, By, Cap, Shares, Strategy, StratifyBy};
 use crate::sequence::{InputOptions, Shard};
 use clap::Args;
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
@@ -90,7 +91,7 @@ pub struct ScoreOptions {
     pub damping: Damping,
 }
 
-/// Which records are kept.
+/// Which records are kept: a named strategy, and what is to be other than it says.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct StrategyOptions {
@@ -98,17 +99,36 @@ pub struct StrategyOptions {
     #[arg(long, value_enum, default_value = "coverage")]
     pub strategy: Strategy,
 
-    /// Number of strata of `coverage`
+    /// Share of the highest influence that is left out, in [0, 1); 0.1 for `coverage`, else 0
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub exclude_top: Option<f64>,
+
+    /// Records of a group (--groups) that are taken before any more of it are: a number, or `auto`, the smallest number
+    /// that leaves a fifth of the records to choose from; `auto` for `balanced`, else no cap
+    #[arg(long, value_name = "N|auto")]
+    #[schema(value_type = Option<String>, example = "auto", pattern = r"^(auto|[1-9][0-9]*)$")]
+    pub cap_per_group: Option<Cap>,
+
+    /// What the records are stratified by; `influence` for `coverage`, `length` for `balanced` and `random-matched`,
+    /// else `none`
+    #[arg(long, value_enum)]
+    pub stratify: Option<StratifyBy>,
+
+    /// How the budget is shared out over the strata; `proportional` for `balanced`, else `smallest-first`
+    #[arg(long, value_enum)]
+    pub budget: Option<Shares>,
+
+    /// Which records of a stratum are picked; `highest` for `top-k` and `balanced`, else `random`
+    #[arg(long, value_enum)]
+    pub pick: Option<By>,
+
+    /// Number of strata by influence
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(STRATA))]
     #[schema(minimum = 1, maximum = 100_000)]
     pub strata: u32,
 
-    /// Share of the highest influence that `coverage` leaves out, in [0, 1)
-    #[arg(long, default_value_t = 0.1, value_parser = parse_share)]
-    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
-    pub exclude_top: f64,
-
-    /// Strata of equal record counts instead of equal score width
+    /// Strata by influence of equal record counts instead of equal score width
     #[arg(long)]
     pub equal_count: bool,
 
@@ -172,6 +192,9 @@ pub struct PruneRequest {
     #[command(flatten)]
     #[serde(flatten)]
     pub strategy: StrategyOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub groups: GroupOptions,
     #[command(flatten)]
     #[serde(flatten)]
     pub input: InputOptions,
@@ -294,6 +317,9 @@ pub struct SelectRequest {
     #[command(flatten)]
     #[serde(flatten)]
     pub strategy: StrategyOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub groups: GroupOptions,
 }
 
 default_from_flags!(ModelOptions, ObjectiveOptions, SampleOptions, ScoreOptions, StrategyOptions);

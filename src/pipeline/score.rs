@@ -1,11 +1,15 @@
 //! The scoring job.
 
+use super::evidence::observation;
 use super::session::Session;
 use super::validate::check_estimator;
 use super::{Context, Counts, CurvatureSummary, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
+use crate::confounds::Observer;
 use crate::error::{Error, Result};
 use crate::influence::{Curvature, CurvatureMetadata, CurvatureSum};
-use crate::scores::{CurvatureRef, ModelRef, SCHEMA_VERSION, ScoresFormat, ScoresMetadata, ScoresWriter};
+use crate::scores::{
+    CurvatureRef, ModelRef, SCHEMA_VERSION, ScoreRow, ScoresFormat, ScoresMetadata, ScoresWriter,
+};
 use crate::sequence::Shard;
 use crate::storage::{Committed, Location};
 use std::time::Instant;
@@ -33,8 +37,13 @@ pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> 
             (sum, metadata)
         }
     };
-    let scored = write(&session, &sum, &metadata, &request.score, request.shard, &output)?;
-    Ok(scored.summary(&session, &output, started))
+    let mut observer = Observer::default();
+    let mut observe =
+        |rows: &[ScoreRow]| rows.iter().try_for_each(|row| observer.add(&observation(row, None, false)));
+    let scored = write(&session, &sum, &metadata, &request.score, request.shard, &output, &mut observe)?;
+    let confounds = observer.finish(None, false)?;
+    confounds.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    Ok(ScoreSummary { confounds: Some(confounds), ..scored.summary(&session, &output, started) })
 }
 
 /// What [`write`] did.
@@ -53,12 +62,13 @@ impl Scored {
             counts: self.counts.clone(),
             tokens: self.tokens,
             tokens_per_second: self.tokens as f64 / self.scoring_seconds.max(1e-9),
+            confounds: None,
             seconds: started.elapsed().as_secs_f64(),
         }
     }
 }
 
-/// Scores with a curvature and writes the scores file.
+/// Scores with a curvature and writes the scores file; `observe` is shown all rows.
 pub(super) fn write(
     session: &Session,
     sum: &CurvatureSum,
@@ -66,13 +76,17 @@ pub(super) fn write(
     options: &ScoreOptions,
     shard: Option<Shard>,
     output: &Location,
+    observe: &mut dyn FnMut(&[ScoreRow]) -> Result<()>,
 ) -> Result<Scored> {
     let metadata = metadata(session, sum, curvature, options, shard);
     let curvature = Curvature::new(sum, curvature.form, options.damping)?;
     let sink = session.context.storage.create(output)?;
     let mut writer = ScoresWriter::create(sink, ScoresFormat::of_name(output.file_name())?, metadata)?;
     let (counts, tokens, scoring_seconds) =
-        session.score(&curvature, options.estimator, shard, None, |rows| writer.write(rows))?;
+        session.score(&curvature, options.estimator, shard, None, |rows| {
+            observe(rows)?;
+            writer.write(rows)
+        })?;
     if counts.records == 0 && shard.is_none() {
         return Err(Error::bad_input("the inputs hold no record"));
     }
@@ -120,6 +134,7 @@ impl ScoreSummary {
             counts,
             tokens: 0,
             tokens_per_second: 0.0,
+            confounds: None,
             seconds: 0.0,
         }
     }

@@ -1,5 +1,6 @@
 //! What a job reports when it is done: for a person, for `--json`, and as a job's result.
 
+use crate::confounds::Confounds;
 pub use crate::scores::Counts;
 use crate::train::TrainReport;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct ScoreSummary {
     pub tokens: u64,
     /// Tokens computed per second while scoring
     pub tokens_per_second: f64,
+    /// What explains the scores, of a part of the records if it is one; absent where `prune` tells it of the selection
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confounds: Option<Confounds>,
     pub seconds: f64,
 }
 
@@ -43,6 +47,9 @@ pub struct SelectSummary {
     pub kept: u64,
     /// Residues kept
     pub kept_residues: u64,
+    /// What stands out in the coreset, in words; manifest.json has the numbers
+    #[serde(default)]
+    pub warnings: Vec<String>,
     pub seconds: f64,
 }
 

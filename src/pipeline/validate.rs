@@ -5,6 +5,7 @@ use super::request::{
     SelectRequest, StrategyOptions,
 };
 use crate::error::{Code, Error};
+use crate::groups::{GroupOptions, GroupSource};
 use crate::influence::{Estimator, Objective};
 use crate::selection::Strategy;
 use crate::sequence::InputOptions;
@@ -83,17 +84,19 @@ impl ObjectiveOptions {
 }
 
 impl StrategyOptions {
-    fn validate(&self) -> Checked {
+    fn validate(&self, groups: &GroupOptions) -> Checked {
         within("strata", i64::from(self.strata), &STRATA)?;
-        if !EXCLUDE_TOP.contains(&self.exclude_top) {
+        if let Some(share) = self.exclude_top.filter(|share| !EXCLUDE_TOP.contains(share)) {
             return invalid(
                 "exclude_top",
-                format!(
-                    "{} is not allowed; allowed is a share from 0 up to, and not including, 1",
-                    self.exclude_top
-                ),
+                format!("{share} is not allowed; allowed is a share from 0 up to, and not including, 1"),
             );
         }
+        if groups.groups_columns.is_some() && !matches!(groups.groups, Some(GroupSource::Table(_))) {
+            return invalid("groups_columns", "allowed only with a table of groups");
+        }
+        self.check_groups(groups)?;
+        self.check_matched()?;
         match (self.strategy, &self.match_selection) {
             (Strategy::RandomMatched, None) => {
                 invalid("match", "the strategy random-matched needs the selection to match")
@@ -133,7 +136,7 @@ impl PruneRequest {
         check_estimator(&settled.objective, &settled.score)?;
         self.model.validate()?;
         self.objective.validate()?;
-        self.strategy.validate()?;
+        self.strategy.validate(&self.groups)?;
         self.input.validate()
     }
 }
@@ -178,7 +181,7 @@ impl SelectRequest {
         named("scores", &self.scores)?;
         not_empty("output", &self.output)?;
         self.sequences.iter().try_for_each(|location| not_empty("sequences", location))?;
-        self.strategy.validate()
+        self.strategy.validate(&self.groups)
     }
 }
 
@@ -216,6 +219,7 @@ mod tests {
             ("exclude_top", json!(-0.1)),
             ("match", json!("s3://b/other/")),
             ("id_column", json!("")),
+            ("groups_columns", json!("1,2")),
         ] {
             let invalid = prune(field, value.clone()).validate().unwrap_err();
             assert_eq!(invalid.field, field, "{value}");
@@ -238,6 +242,21 @@ mod tests {
     #[test]
     fn a_matched_draw_needs_its_selection() {
         assert_eq!(prune("strategy", json!("random-matched")).validate().unwrap_err().field, "match");
+    }
+
+    #[test]
+    fn what_uses_groups_needs_them() {
+        for (field, value) in [
+            ("cap_per_group", "auto"),
+            ("cap_per_group", "7"),
+            ("stratify", "group"),
+            ("strategy", "balanced"),
+        ] {
+            let mut request = prune(field, json!(value));
+            assert_eq!(request.validate().unwrap_err().field, "groups", "{value}");
+            request.groups.groups = Some("header:^([^|]+)".parse().unwrap());
+            assert_eq!(request.validate(), Ok(()), "{value}");
+        }
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! What a reader of the report should look at before using the coreset.
 
-use super::ReportData;
-use super::distribution::Histogram;
 use super::plot::number;
-use super::quantity::{grouped, share};
+use super::quantity::{grouped as grouped_number, share};
+use super::{Manifest, ReportData};
 
 /// Above this share of all records, records left out may bend the result.
 const MANY_SKIPPED: f64 = 0.01;
@@ -13,18 +12,21 @@ const MANY_TRUNCATED: f64 = 0.05;
 const MANY_REPEATED: f64 = 0.01;
 /// Mean lengths further apart than this factor: the coreset is of other material than the pool.
 const LENGTH_FACTOR: f64 = 1.25;
-/// A length range that gained this share of the coreset over its share of the pool has taken it over. Records of one
-/// family are of about one length, so this is how a redundant family shows.
-const TAKEN_OVER: f64 = 0.15;
+/// Above this share of the kept records, the cap did not hold for much of the coreset.
+const MANY_OVER_CAP: f64 = 0.1;
+/// Above this share of records without a group, or of ids that the pool does not have, the table may be another's.
+const MANY_UNGROUPED: f64 = 0.5;
 
 /// Warnings, the most important first; empty when nothing stands out.
-pub(super) fn findings(data: &ReportData) -> Vec<String> {
+pub fn findings(data: &ReportData) -> Vec<String> {
     let selection = &data.manifest.selection;
     let counts = &data.manifest.counts;
     let exceeds = |part: u64, limit: f64| part as f64 > limit * counts.records as f64;
     let mut found = Vec::new();
 
-    found.extend(taken_over(&data.length));
+    found.extend(data.manifest.confounds.warnings.iter().cloned());
+    found.extend(over_cap(&data.manifest));
+    found.extend(poorly_grouped(&data.manifest));
     let mean = |records: u64, residues: u64| residues as f64 / records.max(1) as f64;
     let pool_mean = mean(selection.pool.records, selection.pool.residues);
     let kept_mean = mean(selection.kept.records, selection.kept.residues);
@@ -50,7 +52,7 @@ pub(super) fn findings(data: &ReportData) -> Vec<String> {
     if let Some(repeated) = data.manifest.repeated_ids.filter(|repeated| exceeds(*repeated, MANY_REPEATED)) {
         found.push(format!(
             "{} records have the id of an earlier one: match on source and position, not on the id.",
-            grouped(repeated)
+            grouped_number(repeated)
         ));
     }
     if selection.pool.records > 0 && selection.kept == selection.pool {
@@ -59,23 +61,32 @@ pub(super) fn findings(data: &ReportData) -> Vec<String> {
     found
 }
 
-fn taken_over(length: &Histogram) -> Option<String> {
-    let part = |count: u64, all: u64| count as f64 / all.max(1) as f64;
-    let gains = length
-        .pool
-        .iter()
-        .zip(&length.kept)
-        .map(|(pool, kept)| (part(*pool, length.pool_stats.count), part(*kept, length.kept_stats.count)));
-    let (bar, (pool, kept)) =
-        gains.enumerate().max_by(|(_, a), (_, b)| (a.1 - a.0).total_cmp(&(b.1 - b.0)))?;
-    (kept - pool > TAKEN_OVER).then(|| {
+fn over_cap(manifest: &Manifest) -> Option<String> {
+    let selection = &manifest.selection;
+    let (cap, over) = (selection.cap?, selection.over_cap?.records);
+    let kept = selection.kept.records;
+    (over as f64 > MANY_OVER_CAP * kept as f64).then(|| {
         format!(
-            "{:.0}% of the kept records, but only {:.0}% of the pool, are {} to {} residues long: a group of alike \
-             records may have taken over. Compare with `--strategy random`.",
-            100.0 * kept,
-            100.0 * pool,
-            number(length.edges[bar]),
-            number(length.edges[bar + 1])
+            "{} of the kept records are beyond the cap of {cap} for each group: the budget asks for more than it leaves.",
+            share(over, kept)
+        )
+    })
+}
+
+fn poorly_grouped(manifest: &Manifest) -> Option<String> {
+    let groups = manifest.groups.as_ref()?;
+    let pool = manifest.selection.pool.records;
+    let grouped = pool - groups.ungrouped.min(pool);
+    if groups.ungrouped as f64 > MANY_UNGROUPED * pool as f64 {
+        return Some(format!(
+            "{} of the records have no group, and each counts as its own.",
+            share(groups.ungrouped, pool)
+        ));
+    }
+    (groups.unknown as f64 > MANY_UNGROUPED * (grouped + groups.unknown) as f64).then(|| {
+        format!(
+            "{} ids in the table of groups are not in the pool: it may be of other records.",
+            grouped_number(groups.unknown)
         )
     })
 }
@@ -83,7 +94,7 @@ fn taken_over(length: &Histogram) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture;
+    use crate::report::{GroupFacts, SetSize, fixture};
 
     #[test]
     fn an_ordinary_coreset_needs_no_warning() {
@@ -95,16 +106,34 @@ mod tests {
         let found =
             findings(&fixture::report(|i| if i % 5 == 0 { 120 } else { 60 + i % 200 }, |i| i % 5 == 0));
         assert!(
-            found[0].starts_with("100% of the kept records, but only 22% of the pool, are 120 to"),
+            found[0].starts_with(
+                "Records of 112-127 residues make up 100% of the kept records, but 26% of the pool"
+            ),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_cap_that_did_not_hold_and_groups_that_do_not_fit_are_named() {
+        let mut data = fixture::report(|_| 100, |i| i % 10 == 0);
+        data.manifest.selection.cap = Some(7);
+        data.manifest.selection.over_cap = Some(SetSize { records: 20, residues: 2000 });
+        assert!(findings(&data)[0].starts_with("20.0% of the kept records are beyond the cap of 7"));
+        data.manifest.selection.over_cap = Some(SetSize { records: 5, residues: 500 });
+        let facts = GroupFacts { sources: Vec::new(), ungrouped: 0, unknown: 0 };
+        data.manifest.groups = Some(GroupFacts { ungrouped: 600, ..facts.clone() });
+        assert!(findings(&data)[0].starts_with("60.0% of the records have no group"));
+        data.manifest.groups = Some(GroupFacts { unknown: 1001, ..facts.clone() });
+        assert!(findings(&data)[0].starts_with("1,001 ids in the table"));
+        data.manifest.groups = Some(GroupFacts { ungrouped: 100, unknown: 100, ..facts });
+        assert_eq!(findings(&data), Vec::<String>::new());
     }
 
     #[test]
     fn a_coreset_of_longer_records_is_named() {
         let found = findings(&fixture::report(|i| 50 + i % 300, |i| i % 300 > 200));
         assert!(
-            found[0].starts_with("Kept records are longer than the pool's: a mean of 300 residues"),
+            found[1].starts_with("Kept records are longer than the pool's: a mean of 300 residues"),
             "{found:?}"
         );
     }

@@ -1,6 +1,7 @@
 //! A report for tests: a pool of 1,000 records whose lengths and choice the test gives.
 
 use super::*;
+use crate::confounds::{Observation, Observer};
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective};
 use crate::scores::{Counts, CurvatureRef, ModelRef};
 
@@ -9,9 +10,19 @@ const RECORDS: u64 = 1_000;
 pub(super) fn report(length: impl Fn(u64) -> u64, kept: impl Fn(u64) -> bool) -> ReportData {
     let (mut influence, mut lengths) = (Distribution::default(), Distribution::default());
     let (mut pool, mut coreset) = (SetSize::default(), SetSize::default());
+    let mut observer = Observer::default();
     for i in 0..RECORDS {
         influence.add((i % 97) as f32 / 50.0 - 0.3, kept(i));
         lengths.add(length(i) as f32, kept(i));
+        let observation = Observation {
+            source: 0,
+            residues: length(i) as u32,
+            loss: (i % 89) as f32,
+            influence: (i % 97) as f32 / 50.0 - 0.3,
+            group: None,
+            kept: kept(i),
+        };
+        observer.add(&observation).unwrap();
         for (set, counts) in [(&mut pool, true), (&mut coreset, kept(i))] {
             set.records += u64::from(counts);
             set.residues += if counts { length(i) } else { 0 };
@@ -56,6 +67,10 @@ pub(super) fn report(length: impl Fn(u64) -> u64, kept: impl Fn(u64) -> bool) ->
             keep: "10%".to_string(),
             pool,
             kept: coreset,
+            cap: None,
+            beyond_cap: None,
+            over_cap: None,
+            strata_of: Some("influence".to_string()),
             strata: vec![Stratum {
                 name: "0".to_string(),
                 low: -0.3,
@@ -64,6 +79,8 @@ pub(super) fn report(length: impl Fn(u64) -> u64, kept: impl Fn(u64) -> bool) ->
                 kept: coreset.records,
             }],
         },
+        groups: None,
+        confounds: observer.finish(None, true).unwrap(),
         started: "2026-01-02T03:04:05Z".to_string(),
         finished: "2026-01-02T03:04:15Z".to_string(),
         seconds: 10.0,

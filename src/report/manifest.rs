@@ -1,5 +1,6 @@
 //! `manifest.json`: where a coreset came from, in full.
 
+use crate::confounds::Confounds;
 use crate::error::{Error, Result};
 use crate::influence::{Damping, Estimator, Objective};
 use crate::scores::{Counts, CurvatureRef, ModelRef, ScoresMetadata};
@@ -33,6 +34,11 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeated_ids: Option<u64>,
     pub selection: Selection,
+    /// Absent without groups
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupFacts>,
+    /// What explains the scores, and what became of groups and lengths
+    pub confounds: Confounds,
     /// RFC 3339, UTC
     pub started: String,
     /// RFC 3339, UTC
@@ -120,8 +126,32 @@ pub struct Selection {
     pub keep: String,
     pub pool: SetSize,
     pub kept: SetSize,
-    /// In order of influence, lowest first; empty for a strategy without strata
+    /// Records of a group that were taken before any more of it; absent without a cap
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<u32>,
+    /// Records of the pool beyond the cap of their group
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond_cap: Option<SetSize>,
+    /// Those of them that were kept, because those within the cap were fewer than the budget
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_cap: Option<SetSize>,
+    /// What the strata are ranges of: `influence` or `length`; absent without strata, and where groups are the strata
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strata_of: Option<String>,
+    /// From the lowest range to the highest; empty for a strategy without strata
     pub strata: Vec<Stratum>,
+}
+
+/// How the groups that were asked for fit the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupFacts {
+    /// The table that they were read from, if it was one
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<InputFile>,
+    /// Records that nothing gave a group: each is its own
+    pub ungrouped: u64,
+    /// Ids of the table that the pool does not have
+    pub unknown: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,9 +165,9 @@ pub struct SetSize {
 pub struct Stratum {
     /// As in the `stratum` column of `selected.tsv`, or [`Stratum::EXCLUDED`]
     pub name: String,
-    /// Lowest influence in it
+    /// Where its range begins
     pub low: f64,
-    /// Highest influence in it
+    /// Where its range ends
     pub high: f64,
     /// Records of the pool in it
     pub records: u64,

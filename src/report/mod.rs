@@ -5,6 +5,7 @@
 //! [`render`] makes the page out of them. An [`Evaluation`] is what comparing coresets leaves. A page is one file without scripts or anything to load.
 
 mod axis;
+mod confounds;
 mod distribution;
 mod evaluation;
 mod evaluation_page;
@@ -22,8 +23,10 @@ pub use evaluation::{
     ConditionResult, Evaluation, HeldOutSet, Pair, TrainingResult, comparisons_tsv, losses_tsv,
 };
 pub use evaluation_page::render_evaluation;
+pub use findings::findings;
 pub use manifest::{
-    InputFile, Manifest, OutputFile, SCHEMA_VERSION, Scoring, Selection, SetSize, Stratum, Tool, utc,
+    GroupFacts, InputFile, Manifest, OutputFile, SCHEMA_VERSION, Scoring, Selection, SetSize, Stratum, Tool,
+    utc,
 };
 pub use page::render;
 

@@ -1,10 +1,11 @@
 //! The page: sections in the order in which a reader asks for them.
 
+use super::confounds::confounds;
 use super::findings::findings;
 use super::plot::Plot;
 use super::quantity::{grouped, share, span};
 use super::tables::{self, Escaped};
-use super::{Manifest, ReportData};
+use super::{InputFile, Manifest, ReportData};
 
 /// Colours, light and dark, and the print layout.
 const STYLE: &str = include_str!("style.css");
@@ -35,10 +36,13 @@ pub fn render(data: &ReportData) -> String {
     };
     section(&mut page, "Scores", &influence.render());
     section(&mut page, "Lengths before and after", &length.render());
+    section(&mut page, "What explains the scores", &confounds(&manifest.confounds));
     section(&mut page, "Strata", &tables::strata(&manifest.selection));
     section(&mut page, "What was asked", &tables::parameters(&manifest.parameters));
     section(&mut page, "How records were scored", &tables::scoring(manifest));
-    section(&mut page, "What was read", &(tables::counts(manifest) + &tables::inputs(&manifest.inputs)));
+    let tables_of_groups = manifest.groups.iter().flat_map(|groups| &groups.sources);
+    let read: Vec<InputFile> = manifest.inputs.iter().chain(tables_of_groups).cloned().collect();
+    section(&mut page, "What was read", &(tables::counts(manifest) + &tables::inputs(&read)));
     section(&mut page, "What was written", &tables::outputs(&manifest.outputs));
     let footer = format!(
         "{} {} · {} threads · {} to {} · seed {} · every fact of this page is in manifest.json",

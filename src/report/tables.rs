@@ -38,7 +38,7 @@ pub(super) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> St
     format!("<table class=\"pairs\">{rows}</table>")
 }
 
-fn table(head: &[&str], class: &str, rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], class: &str, rows: impl Iterator<Item = Vec<String>>) -> String {
     let head: String = head.iter().map(|name| format!("<th scope=\"col\">{name}</th>")).collect();
     let rows: String = rows
         .map(|cells| {
@@ -115,6 +115,10 @@ pub(super) fn counts(manifest: &Manifest) -> String {
     if let Some(repeated) = manifest.repeated_ids {
         rows.push(("with the id of an earlier record".to_string(), of_records(repeated)));
     }
+    if let Some(groups) = &manifest.groups {
+        rows.push(("without a group: each its own".to_string(), of_records(groups.ungrouped)));
+        rows.push(("ids in the table of groups alone".to_string(), grouped(groups.unknown)));
+    }
     pairs(rows.iter().map(|(name, value)| (name.as_str(), value.clone())))
 }
 
@@ -123,7 +127,8 @@ const STRATA_ROWS: usize = 100;
 
 /// The strata with what was kept of each; nothing for a strategy without strata.
 pub(super) fn strata(selection: &Selection) -> String {
-    let head = ["stratum", "influence from", "to", "pool", "kept", "share kept"];
+    let from = format!("{} from", selection.strata_of.as_deref().unwrap_or("influence"));
+    let head = ["stratum", &from, "to", "pool", "kept", "share kept"];
     let joined = joined(&selection.strata);
     let rows = joined.iter().map(|stratum| {
         vec![

@@ -23,6 +23,7 @@ pub use set::{Scores, ScoresFile};
 pub use writer::ScoresWriter;
 
 use crate::error::{Error, Result};
+use crate::selection::Candidate;
 
 /// One scored record.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,13 @@ pub struct ScoreRow {
     pub grad_norm: f32,
     /// Self-influence; larger is more influential; always finite
     pub influence: f32,
+}
+
+impl From<&ScoreRow> for Candidate {
+    fn from(row: &ScoreRow) -> Candidate {
+        let &ScoreRow { source, position, record_hash, residues, influence, .. } = row;
+        Candidate { source, position, record_hash, residues, influence }
+    }
 }
 
 /// The form of a scores file.

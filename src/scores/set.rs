@@ -118,13 +118,7 @@ impl Candidates for Scores {
                 Form::Tsv(file) => {
                     file.read(&mut |rows| {
                         candidates.clear();
-                        candidates.extend(rows.iter().map(|row| Candidate {
-                            source: row.source,
-                            position: row.position,
-                            record_hash: row.record_hash,
-                            residues: row.residues,
-                            influence: row.influence,
-                        }));
+                        candidates.extend(rows.iter().map(Candidate::from));
                         checked(&candidates)
                     })?;
                 }

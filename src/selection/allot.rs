@@ -8,6 +8,10 @@
 pub(super) enum Allot {
     /// Smallest stratum first, `min(size, remaining / strata left)`, as in Coverage-Centric Selection.
     SmallestFirst,
+    /// The same to each stratum that holds a record. Where one is too small, its neighbours stand in.
+    Equal,
+    /// In proportion to the sizes.
+    Proportional,
     /// In proportion to these weights, one for each stratum. Where a stratum is too small, its neighbours stand in.
     Like(Vec<u64>),
 }
@@ -16,13 +20,16 @@ impl Allot {
     /// Records of each stratum, for strata of the given sizes; `records` is at most the sum of these, and is the sum
     /// of what is returned.
     pub fn shares(&self, sizes: &[u64], records: u64) -> Vec<u64> {
+        let like = |weights: &[u64]| {
+            let mut shares = vec![0; sizes.len()];
+            like(weights, sizes, records, &mut shares);
+            shares
+        };
         match self {
             Allot::SmallestFirst => smallest_first(sizes, records),
-            Allot::Like(weights) => {
-                let mut shares = vec![0; sizes.len()];
-                like(weights, sizes, records, &mut shares);
-                shares
-            }
+            Allot::Equal => like(&sizes.iter().map(|size| u64::from(*size > 0)).collect::<Vec<_>>()),
+            Allot::Proportional => like(sizes),
+            Allot::Like(weights) => like(weights),
         }
     }
 }
@@ -95,11 +102,24 @@ mod tests {
         assert_eq!(shares(&[9, 9, 1, 9, 9], 10), [3, 0, 1, 6, 0]);
     }
 
+    #[test]
+    fn equal_shares_skip_empty_strata_and_proportional_ones_follow_the_sizes() {
+        assert_eq!(Allot::Equal.shares(&[9, 0, 9, 9], 6), [2, 0, 2, 2]);
+        // The first stratum has 1 of its 4: the second, its nearest, stands in.
+        assert_eq!(Allot::Equal.shares(&[1, 90, 90, 90], 16), [1, 7, 4, 4]);
+        assert_eq!(Allot::Proportional.shares(&[10, 30, 0, 60], 10), [1, 3, 0, 6]);
+    }
+
     fn allotments() -> impl Strategy<Value = (Allot, Vec<u64>)> {
         (1..12_usize).prop_flat_map(|strata| {
             let sizes = prop::collection::vec(0..9_u64, strata);
-            let weights = prop::option::of(prop::collection::vec(0..5_u64, strata));
-            (weights.prop_map(|weights| weights.map_or(Allot::SmallestFirst, Allot::Like)), sizes)
+            let allot = prop_oneof![
+                Just(Allot::SmallestFirst),
+                Just(Allot::Equal),
+                Just(Allot::Proportional),
+                prop::collection::vec(0..5_u64, strata).prop_map(Allot::Like),
+            ];
+            (allot, sizes)
         })
     }
 

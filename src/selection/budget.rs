@@ -6,10 +6,13 @@ use super::pool::{Amount, Candidate};
 use super::search::{Cells, Search, Window};
 use crate::error::Result;
 
-/// The strata of a pool, then, as one more, the excluded records: these are taken only where the strata do not do.
+/// The strata of a pool; under a cap, once more, what the cap leaves out of each; then, as one more, the excluded
+/// records. Each of these is taken only where what stands before it does not do.
 pub(super) struct Strata<'a> {
     pub allot: &'a Allot,
     pub totals: &'a [Amount],
+    /// Number of strata
+    pub strata: usize,
 }
 
 impl Strata<'_> {
@@ -20,10 +23,14 @@ impl Strata<'_> {
     /// Records to keep of each, for a budget of at most all records. Never falls anywhere as the budget grows.
     pub fn shares(&self, records: u64) -> Vec<u64> {
         let sizes: Vec<u64> = self.totals.iter().map(|total| total.records).collect();
-        let (excluded, strata) = sizes.split_last().unwrap_or((&0, &[]));
-        let in_strata = records.min(strata.iter().sum());
-        let mut shares = self.allot.shares(strata, in_strata);
-        shares.push((records - in_strata).min(*excluded));
+        let (excluded, tiers) = sizes.split_last().unwrap_or((&0, &[]));
+        let (mut shares, mut left) = (Vec::with_capacity(sizes.len()), records);
+        for strata in tiers.chunks(self.strata) {
+            let here = left.min(strata.iter().sum());
+            shares.extend(self.allot.shares(strata, here));
+            left -= here;
+        }
+        shares.push(left.min(*excluded));
         shares
     }
 

@@ -1,7 +1,12 @@
 //! Which stratum a record is in, and where it stands in the order that the stratum's records are picked in.
 
-use super::keys::{DRAW_BITS, INFLUENCE_BITS, Key, ascending, descending, draw, influence_of, key};
+use super::allot::Allot;
+use super::keys::{
+    DRAW_BITS, INFLUENCE_BITS, Key, TURN_BITS, ascending, descending, draw, in_turn, influence_of, key,
+    offset,
+};
 use super::lengths::{LENGTH_BINS, bin_lengths, length_bin};
+use super::places::{Place, Places};
 use super::pool::{Candidate, Candidates};
 use super::rule::{By, Rule, Stratify};
 use super::search::{Limits, Search};
@@ -12,7 +17,13 @@ use crate::error::Result;
 pub(super) struct Classifier {
     /// Records with a lower key, in the order of highest influence first, are excluded
     excluded: Key,
+    /// Where records stand in their groups, for rules that use groups
+    places: Option<Places>,
+    /// Records of a group before the rest of it
+    pub cap: Option<u32>,
     pub division: Division,
+    /// Over groups as strata: whether their budgets are proportional
+    proportional: bool,
     pub pick: By,
     seed: u64,
 }
@@ -20,7 +31,8 @@ pub(super) struct Classifier {
 #[derive(Clone, Debug)]
 pub(super) enum Division {
     Whole,
-    /// Ranges of equal width from the least to the greatest influence that is not excluded, both inside
+    /// Ranges of equal width from the least to the greatest influence that is neither excluded nor beyond the cap, both
+    /// inside
     Width {
         least: f64,
         greatest: f64,
@@ -34,82 +46,121 @@ pub(super) enum Division {
         greatest: f64,
     },
     Length,
+    /// All in one, where groups take turns: memory does not grow with the groups
+    Turns,
+}
+
+/// What the strata stand for: within the cap, beyond it, or excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tier {
+    Within,
+    Beyond,
+    Excluded,
 }
 
 impl Classifier {
     /// Looks up in the pool what the rule needs of it.
     pub fn fit(pool: &dyn Candidates, rule: &Rule, seed: u64, limits: Limits) -> Result<Classifier> {
-        let (strata, equal_count) = match rule.stratify {
-            Stratify::Influence { strata, equal_count } => (strata, equal_count),
-            Stratify::Nothing | Stratify::Length if rule.exclude > 0.0 => (1, false),
-            Stratify::Nothing => return Ok(Classifier::all_of(Division::Whole, rule, seed)),
-            Stratify::Length => return Ok(Classifier::all_of(Division::Length, rule, seed)),
+        let proportional = matches!(rule.allot, Allot::Proportional);
+        let mut fitted = Classifier {
+            excluded: 0,
+            places: None,
+            cap: None,
+            division: Division::Whole,
+            proportional,
+            pick: rule.pick,
+            seed,
         };
-        let by_influence =
-            |ordinal, candidate: &Candidate| (0, key(descending(candidate.influence), ordinal));
-        let (search, cells) = Search::begin(pool, limits, &[INFLUENCE_BITS], by_influence)?;
-        let records = search.totals[0].records;
-        if records == 0 {
-            return Ok(Classifier::all_of(Division::Whole, rule, seed));
+        if !rule.uses_groups() {
+            (fitted.excluded, fitted.division) =
+                ranges(pool, limits, rule.exclude, rule.stratify, |_, _| true)?;
+            return Ok(fitted);
         }
-        let excluded = share_of(rule.exclude, records).min(records - 1);
-        let rest = records - excluded;
-        // Counted from the highest influence: the first record of the rest, the last one, and the first record below
-        // each stratum of equal count.
-        let mut ranks = vec![excluded, records - 1];
-        if equal_count {
-            let below = |stratum: u32| (u128::from(rest) * u128::from(stratum) / u128::from(strata)) as u64;
-            ranks.extend((1..strata).map(|stratum| excluded + rest - below(stratum)).rev());
-        }
-        // A stratum that nothing lies below ends with the pool.
-        let targets: Vec<(u32, u64)> =
-            ranks.iter().filter(|rank| **rank < records).map(|rank| (0, *rank)).collect();
-        let found: Vec<Key> = search.keys_at(&cells, &targets)?.iter().map(|cell| cell.first).collect();
-        let (greatest, least) = (f64::from(influence_of(found[0])), f64::from(influence_of(found[1])));
-        let division = match rule.stratify {
-            Stratify::Nothing => Division::Whole,
-            Stratify::Length => Division::Length,
-            Stratify::Influence { .. } if equal_count => {
-                let mut ends = found[2..].to_vec();
-                ends.resize(strata as usize - 1, Key::MAX);
-                Division::Count { ends, least, greatest }
-            }
-            Stratify::Influence { .. } => Division::Width { least, greatest, strata },
+        (fitted.excluded, _) = ranges(pool, limits, rule.exclude, Stratify::Nothing, |_, _| true)?;
+        let places = Places::find(pool, |ordinal, candidate| {
+            (!fitted.excludes(ordinal, candidate)).then(|| fitted.pick_key(ordinal, candidate))
+        })?;
+        fitted.cap = rule.cap.map(|cap| places.cap(cap));
+        fitted.places = Some(places);
+        let within = |ordinal, candidate: &Candidate| {
+            !fitted.excludes(ordinal, candidate) && fitted.beyond_cap(ordinal) == 0
         };
-        Ok(Classifier { excluded: found[0], division, pick: rule.pick, seed })
+        (_, fitted.division) = ranges(pool, limits, 0.0, rule.stratify, within)?;
+        Ok(fitted)
     }
 
-    fn all_of(division: Division, rule: &Rule, seed: u64) -> Classifier {
-        Classifier { excluded: 0, division, pick: rule.pick, seed }
-    }
-
-    /// Number of strata; the class of that number is that of the excluded records.
+    /// Number of strata.
     pub fn strata(&self) -> u32 {
         match &self.division {
-            Division::Whole => 1,
+            Division::Whole | Division::Turns => 1,
             Division::Width { strata, .. } => *strata,
             Division::Count { ends, .. } => ends.len() as u32 + 1,
             Division::Length => LENGTH_BINS,
         }
     }
 
+    /// Number of classes of records that are not excluded: the strata, and once more beyond the cap.
+    fn in_strata(&self) -> u32 {
+        self.strata() * if self.cap.is_some() { 2 } else { 1 }
+    }
+
+    /// What a class is: a stratum's records within the cap or beyond it, or the excluded records.
+    pub fn class(&self, class: u32) -> (Tier, u32) {
+        let (tier, stratum) = (class / self.strata(), class % self.strata());
+        match tier {
+            _ if class == self.in_strata() => (Tier::Excluded, 0),
+            0 => (Tier::Within, stratum),
+            _ => (Tier::Beyond, stratum),
+        }
+    }
+
     /// The width of the priorities of each class.
     pub fn priority_bits(&self) -> Vec<u32> {
-        let bits = if self.pick == By::Draw { DRAW_BITS } else { INFLUENCE_BITS };
+        let bits = match (&self.division, self.pick) {
+            (Division::Turns, _) => TURN_BITS + DRAW_BITS,
+            (_, By::Draw) => DRAW_BITS,
+            (_, By::Influence) => INFLUENCE_BITS,
+        };
         let mut widths = vec![bits; self.strata() as usize];
+        widths.resize(self.in_strata() as usize, TURN_BITS + DRAW_BITS);
         widths.push(INFLUENCE_BITS);
         widths
     }
 
-    /// The class of a record, and its key there.
+    fn excludes(&self, ordinal: u64, candidate: &Candidate) -> bool {
+        key(descending(candidate.influence), ordinal) < self.excluded
+    }
+
+    fn pick_key(&self, ordinal: u64, candidate: &Candidate) -> Key {
+        match self.pick {
+            By::Influence => key(descending(candidate.influence), ordinal),
+            By::Draw => key(draw(self.seed, candidate.record_hash), ordinal),
+        }
+    }
+
+    fn place(&self, ordinal: u64) -> Place {
+        self.places.as_ref().map_or(Place::ALONE, |places| places.of(ordinal))
+    }
+
+    /// How far beyond the cap a record stands, from 1; 0 within.
+    fn beyond_cap(&self, ordinal: u64) -> u64 {
+        self.cap.map_or(0, |cap| (u64::from(self.place(ordinal).rank) + 1).saturating_sub(u64::from(cap)))
+    }
+
+    /// The class of a record, and its key there. `group` is what the pool says.
     #[inline]
-    pub fn classify(&self, ordinal: u64, candidate: &Candidate) -> (u32, Key) {
+    pub fn classify(
+        &self,
+        ordinal: u64,
+        candidate: &Candidate,
+        group: impl FnOnce() -> Option<u64>,
+    ) -> (u32, Key) {
         let by_influence = key(descending(candidate.influence), ordinal);
         if by_influence < self.excluded {
-            return (self.strata(), key(ascending(candidate.influence), ordinal));
+            return (self.in_strata(), key(ascending(candidate.influence), ordinal));
         }
         let stratum = match &self.division {
-            Division::Whole => 0,
+            Division::Whole | Division::Turns => 0,
             Division::Length => length_bin(candidate.residues),
             Division::Width { least, greatest, strata } => {
                 width_stratum(candidate.influence, *least, *greatest, *strata)
@@ -118,19 +169,34 @@ impl Classifier {
                 (ends.len() - ends.partition_point(|end| *end <= by_influence)) as u32
             }
         };
-        match self.pick {
-            By::Influence => (stratum, by_influence),
-            By::Draw => (stratum, key(draw(self.seed, candidate.record_hash), ordinal)),
+        let picked = self.pick_key(ordinal, candidate);
+        match (self.beyond_cap(ordinal), &self.division) {
+            (0, Division::Turns) => {
+                let group = group().unwrap_or(candidate.record_hash);
+                (stratum, in_turn(self.turn(self.place(ordinal), group), picked))
+            }
+            (0, _) => (stratum, picked),
+            (beyond, _) => (self.strata() + stratum, in_turn(beyond, picked)),
         }
     }
 
-    /// From where to where a stratum reaches; none where there are no strata, and for the excluded.
-    pub fn edges(&self, stratum: u32) -> Option<(f64, f64)> {
-        if stratum >= self.strata() {
-            return None;
+    /// When a record has its turn among those of all groups: with its group's first, second … record, or, where budgets
+    /// are proportional, when that share of its group is reached. A random offset rounds shares of small groups
+    /// fairly.
+    fn turn(&self, place: Place, group: u64) -> u64 {
+        if !self.proportional {
+            return u64::from(place.rank);
         }
+        let size = place.size.min(self.cap.unwrap_or(u32::MAX));
+        let offset = u128::from(offset(self.seed, group));
+        let reached = (u128::from(place.rank) << 64 | offset) / u128::from(size.max(1));
+        (reached >> (64 - TURN_BITS)) as u64
+    }
+
+    /// From where to where a stratum reaches; none where there are no strata.
+    pub fn edges(&self, stratum: u32) -> Option<(f64, f64)> {
         match &self.division {
-            Division::Whole => None,
+            Division::Whole | Division::Turns => None,
             Division::Length => {
                 let (shortest, longest) = bin_lengths(stratum);
                 Some((f64::from(shortest), f64::from(longest)))
@@ -151,6 +217,58 @@ impl Classifier {
             }
         }
     }
+}
+
+/// The key below which the share of highest influence lies, and what divides the rest. Only records that `within`
+/// accepts count; where that leaves none, nothing divides them.
+fn ranges(
+    pool: &dyn Candidates,
+    limits: Limits,
+    exclude: f64,
+    stratify: Stratify,
+    within: impl Fn(u64, &Candidate) -> bool,
+) -> Result<(Key, Division)> {
+    let (strata, equal_count) = match stratify {
+        Stratify::Influence { strata, equal_count } => (strata, equal_count),
+        _ if exclude > 0.0 => (1, false),
+        Stratify::Nothing => return Ok((0, Division::Whole)),
+        Stratify::Length => return Ok((0, Division::Length)),
+        Stratify::Group => return Ok((0, Division::Turns)),
+    };
+    let by_influence = |ordinal, candidate: &Candidate| {
+        (u32::from(!within(ordinal, candidate)), key(descending(candidate.influence), ordinal))
+    };
+    let (search, cells) = Search::begin(pool, limits, &[INFLUENCE_BITS; 2], by_influence)?;
+    let records = search.totals[0].records;
+    if records == 0 {
+        return Ok((0, Division::Whole));
+    }
+    let excluded = share_of(exclude, records).min(records - 1);
+    let rest = records - excluded;
+    // Counted from the highest influence: the first record of the rest, the last one, and the first record below
+    // each stratum of equal count.
+    let mut ranks = vec![excluded, records - 1];
+    if equal_count {
+        let below = |stratum: u32| (u128::from(rest) * u128::from(stratum) / u128::from(strata)) as u64;
+        ranks.extend((1..strata).map(|stratum| excluded + rest - below(stratum)).rev());
+    }
+    // A stratum that nothing lies below ends with the pool.
+    let targets: Vec<(u32, u64)> =
+        ranks.iter().filter(|rank| **rank < records).map(|rank| (0, *rank)).collect();
+    let found: Vec<Key> = search.keys_at(&cells, &targets)?.iter().map(|cell| cell.first).collect();
+    let (greatest, least) = (f64::from(influence_of(found[0])), f64::from(influence_of(found[1])));
+    let division = match stratify {
+        Stratify::Nothing => Division::Whole,
+        Stratify::Length => Division::Length,
+        Stratify::Group => Division::Turns,
+        Stratify::Influence { .. } if equal_count => {
+            let mut ends = found[2..].to_vec();
+            ends.resize(strata as usize - 1, Key::MAX);
+            Division::Count { ends, least, greatest }
+        }
+        Stratify::Influence { .. } => Division::Width { least, greatest, strata },
+    };
+    Ok((found[0], division))
 }
 
 /// The share of so many records, rounded down; a decimal share means what it says (0.29 of 100 is 29), though binary

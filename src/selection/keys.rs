@@ -15,12 +15,27 @@ pub(super) const INFLUENCE_BITS: u32 = 32;
 /// Bits of a priority made of a hash.
 pub(super) const DRAW_BITS: u32 = 64;
 
+/// Bits of a turn, which stands above the widest priority.
+pub(super) const TURN_BITS: u32 = 23;
+
 /// Sets the draws of a selection apart from every other random choice that is made of the same seed and record hash,
 /// such as that of the curvature sample.
 const DRAW: [u8; 8] = *b"bp-draw1";
+/// The same for the groups' first turns.
+const OFFSET: [u8; 8] = *b"bp-group";
 
 pub(super) fn key(priority: u64, ordinal: u64) -> Key {
     Key::from(priority) << ORDINAL_BITS | Key::from(ordinal)
+}
+
+/// The key after all keys of earlier turns; turns from the last one on are one.
+pub(super) fn in_turn(turn: u64, key: Key) -> Key {
+    Key::from(turn.min((1 << TURN_BITS) - 1)) << (DRAW_BITS + ORDINAL_BITS) | key
+}
+
+/// The ordinal of the record that a key is of.
+pub(super) fn ordinal_of(key: Key) -> u64 {
+    key as u64 & ((1 << ORDINAL_BITS) - 1)
 }
 
 /// The influence as an integer of the same order. `-0.0` and `0.0` are one value.
@@ -47,9 +62,18 @@ pub(super) fn influence_of(key: Key) -> f32 {
 
 /// Picks in random order: XXH3 (64 bits, seeded) of the record hash.
 pub(super) fn draw(seed: u64, record_hash: u64) -> u64 {
+    hashed(seed, record_hash, DRAW)
+}
+
+/// Where in its first turn a group begins, as a share of 2^64: by hash of its number.
+pub(super) fn offset(seed: u64, group: u64) -> u64 {
+    hashed(seed, group, OFFSET)
+}
+
+fn hashed(seed: u64, number: u64, purpose: [u8; 8]) -> u64 {
     let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&record_hash.to_le_bytes());
-    bytes[8..].copy_from_slice(&DRAW);
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes[8..].copy_from_slice(&purpose);
     xxh3_64_with_seed(&bytes, seed)
 }
 

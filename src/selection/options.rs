@@ -27,6 +27,68 @@ pub enum Strategy {
     Random,
     /// A control: a draw with the length distribution of another selection (--match)
     RandomMatched,
+    /// At most so many of a group (--groups, --cap-per-group), length strata with proportional budgets, the highest
+    /// influence inside each
+    Balanced,
+}
+
+/// What the records are stratified by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StratifyBy {
+    /// One stratum
+    None,
+    /// Ranges of influence (--strata, --equal-count)
+    Influence,
+    /// Ranges of length, 16 for each doubling
+    Length,
+    /// Each group is a stratum (--groups)
+    Group,
+}
+
+/// How the budget is shared out over the strata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shares {
+    /// Smallest stratum first, each an equal part of what is left: all others make up for one that is too small
+    SmallestFirst,
+    /// An equal part to each: the nearest strata make up for one that is too small
+    Equal,
+    /// In proportion to the records of each
+    Proportional,
+}
+
+/// How many records of a group are taken before any more of it are: a number, or `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cap {
+    Records(u32),
+    /// The smallest cap that leaves a fifth of the records. It depends on the pool and not on the budget, so that
+    /// selections are nested.
+    Auto,
+}
+
+impl FromStr for Cap {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Cap::Auto),
+            number => number.parse().ok().filter(|records| *records > 0).map(Cap::Records).ok_or_else(|| {
+                Error::usage(format!(
+                    "cap_per_group {text:?}: allowed are a number of records from 1, or auto"
+                ))
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Cap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cap::Records(records) => write!(f, "{records}"),
+            Cap::Auto => f.write_str("auto"),
+        }
+    }
 }
 
 impl FromStr for Budget {
@@ -69,7 +131,7 @@ impl fmt::Display for Budget {
     }
 }
 
-string_serde!(Budget);
+string_serde!(Budget, Cap);
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +143,9 @@ mod tests {
             let budget: Budget = text.parse().unwrap();
             assert_eq!(budget.to_string().parse::<Budget>().unwrap(), budget);
         }
+        for text in ["auto", "7"] {
+            assert_eq!(text.parse::<Cap>().unwrap().to_string(), text);
+        }
         assert_eq!("50Mres".parse::<Budget>().unwrap(), Budget::Residues(50_000_000));
     }
 
@@ -88,6 +153,9 @@ mod tests {
     fn nonsense_is_refused_with_what_is_allowed() {
         for text in ["", "0", "-1", "0%", "100.1%", "1.5", "res", "Mres", "-5res", "nanres", "ten"] {
             assert!(text.parse::<Budget>().unwrap_err().message.contains("allowed"), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5", "Auto", "4294967296"] {
+            assert!(text.parse::<Cap>().unwrap_err().message.contains("allowed"), "{text}");
         }
     }
 }

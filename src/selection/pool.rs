@@ -22,6 +22,11 @@ pub struct Candidate {
 pub trait Candidates {
     /// Hands over all records in input order, in slices of any length; the same at every call.
     fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()>;
+
+    /// The group of the record of that ordinal, counted from 0 in input order; none where it is a group of its own.
+    fn group(&self, _ordinal: u64) -> Option<u64> {
+        None
+    }
 }
 
 impl Candidates for Vec<Candidate> {

@@ -2,16 +2,23 @@
 
 use super::allot::Allot;
 use super::classify::share_of;
-use super::keys::draw;
+use super::keys::{draw, offset};
 use super::lengths::{LENGTH_BINS, length_bin};
-use super::options::Budget;
+use super::options::{Budget, Cap};
 use super::pool::Candidate;
 use super::rule::{By, Rule, Stratify};
+use std::collections::HashMap;
 
 /// The ordinals of the kept records, in input order; none where a budget in residues is too small for any.
-pub(super) fn plain(pool: &[Candidate], rule: &Rule, budget: Budget, seed: u64) -> Option<Vec<usize>> {
+pub(super) fn plain(
+    pool: &[Candidate],
+    groups: &[Option<u64>],
+    rule: &Rule,
+    budget: Budget,
+    seed: u64,
+) -> Option<Vec<usize>> {
     let n = pool.len();
-    let order = Order::of(pool, rule, seed);
+    let order = Order::of(pool, groups, rule, seed);
     let k = match budget {
         Budget::Records(records) => n.min(records as usize),
         Budget::Share(share) => ((share * n as f64).round() as usize).clamp(1, n),
@@ -25,15 +32,16 @@ pub(super) fn plain(pool: &[Candidate], rule: &Rule, budget: Budget, seed: u64) 
     Some(kept)
 }
 
-/// The records of each stratum in the order that they are picked in, and the excluded ones in theirs.
+/// The records of each stratum in the order that they are picked in: those within the cap, those beyond it, and the
+/// excluded ones.
 struct Order {
-    strata: Vec<Vec<usize>>,
+    tiers: [Vec<Vec<usize>>; 2],
     excluded: Vec<usize>,
     allot: Allot,
 }
 
 impl Order {
-    fn of(pool: &[Candidate], rule: &Rule, seed: u64) -> Order {
+    fn of(pool: &[Candidate], groups: &[Option<u64>], rule: &Rule, seed: u64) -> Order {
         let n = pool.len();
         let influence = |i: usize| pool[i].influence;
         let mut highest_first: Vec<usize> = (0..n).collect();
@@ -42,50 +50,79 @@ impl Order {
             highest_first.drain(..(share_of(rule.exclude, n as u64) as usize)).collect();
         excluded.sort_by(|a, b| influence(*a).partial_cmp(&influence(*b)).unwrap().then(a.cmp(b)));
 
-        let rest = highest_first;
+        let mut in_pick_order = highest_first.clone();
+        if rule.pick == By::Draw {
+            in_pick_order.sort_by_key(|i| (draw(seed, pool[*i].record_hash), *i));
+        }
+        // A record without a group is one of its own; its number here is that of no group.
+        let group = |i: usize| groups.get(i).copied().flatten();
+        let key = |i: usize| group(i).ok_or(i);
+        let (mut sizes, mut ranks) = (HashMap::new(), HashMap::new());
+        for i in &in_pick_order {
+            let size = sizes.entry(key(*i)).or_insert(0);
+            ranks.insert(*i, *size);
+            *size += 1;
+        }
+        let leaves = |cap: usize| ranks.values().filter(|rank| **rank < cap).count();
+        let cap = match rule.cap {
+            None => usize::MAX,
+            Some(Cap::Records(records)) => records as usize,
+            Some(Cap::Auto) => (1..).find(|cap| leaves(*cap) * 5 >= ranks.len()).unwrap(),
+        };
+
+        let rest: Vec<usize> = highest_first.iter().copied().filter(|i| ranks[i] < cap).collect();
         let (greatest, least) = (f64::from(influence(rest[0])), f64::from(influence(rest[rest.len() - 1])));
-        let stratum_of = |rank: usize, i: usize| match rule.stratify {
-            Stratify::Nothing => 0,
+        let stratum_of = |below: usize, i: usize| match rule.stratify {
+            Stratify::Nothing | Stratify::Group => 0,
             Stratify::Length => length_bin(pool[i].residues) as usize,
-            Stratify::Influence { equal_count: false, .. } if greatest == least => 0,
             Stratify::Influence { strata, equal_count: false } => {
                 let place = (f64::from(influence(i)) - least) / (greatest - least) * f64::from(strata);
-                (place.floor() as usize).min(strata as usize - 1)
+                (place.floor().max(0.0) as usize).min(strata as usize - 1)
             }
             Stratify::Influence { strata, equal_count: true } => {
-                let from_below = rest.len() - 1 - rank;
-                (0..strata as usize).rfind(|s| s * rest.len() / strata as usize <= from_below).unwrap()
+                (0..strata as usize).rfind(|s| s * rest.len() / strata as usize <= below).unwrap()
             }
         };
         let count = match rule.stratify {
-            Stratify::Nothing => 1,
+            Stratify::Nothing | Stratify::Group => 1,
             Stratify::Length => LENGTH_BINS as usize,
             Stratify::Influence { strata, .. } => strata as usize,
         };
-        let mut strata = vec![Vec::new(); count];
-        for (rank, i) in rest.iter().enumerate() {
-            strata[stratum_of(rank, *i)].push(*i);
-        }
-        if rule.pick == By::Draw {
-            for stratum in &mut strata {
-                stratum.sort_by_key(|i| (draw(seed, pool[*i].record_hash), *i));
+        // When a record of a group that is a stratum has its turn.
+        let turn = |i: usize| match rule.allot {
+            Allot::Proportional => {
+                let size = sizes[&key(i)].min(cap) as u128;
+                let begin = u128::from(offset(seed, group(i).unwrap_or(pool[i].record_hash)));
+                (((ranks[&i] as u128) << 64) + begin) / size >> 41
             }
+            _ => ranks[&i] as u128,
+        };
+        let mut tiers = [vec![Vec::new(); count], vec![Vec::new(); count]];
+        for i in &in_pick_order {
+            // Counted among the records within the cap, as strata of equal counts are.
+            let is_above =
+                |j: usize| influence(j) > influence(*i) || influence(j) == influence(*i) && j <= *i;
+            let below = rest.len() - rest.partition_point(|j| is_above(*j));
+            let tier = usize::from(ranks[i] >= cap);
+            tiers[tier][stratum_of(below, *i)].push(*i);
         }
-        Order { strata, excluded, allot: rule.allot.clone() }
+        if rule.stratify == Stratify::Group {
+            tiers[0][0].sort_by_key(|i| turn(*i));
+        }
+        tiers[1].iter_mut().for_each(|stratum| stratum.sort_by_key(|i| ranks[i]));
+        Order { tiers, excluded, allot: rule.allot.clone() }
     }
 
     fn first(&self, k: usize) -> Vec<usize> {
-        let sizes: Vec<u64> = self.strata.iter().map(|stratum| stratum.len() as u64).collect();
-        let in_strata = k.min(sizes.iter().sum::<u64>() as usize);
-        let shares = self.allot.shares(&sizes, in_strata as u64);
-        let mut kept: Vec<usize> = self
-            .strata
-            .iter()
-            .zip(shares)
-            .flat_map(|(stratum, share)| &stratum[..share as usize])
-            .copied()
-            .collect();
-        kept.extend(&self.excluded[..k - in_strata]);
+        let mut kept = Vec::new();
+        for strata in &self.tiers {
+            let sizes: Vec<u64> = strata.iter().map(|stratum| stratum.len() as u64).collect();
+            let here = (k - kept.len()).min(sizes.iter().sum::<u64>() as usize);
+            let shares = self.allot.shares(&sizes, here as u64);
+            let taken = strata.iter().zip(shares).flat_map(|(stratum, share)| &stratum[..share as usize]);
+            kept.extend(taken.copied());
+        }
+        kept.extend(&self.excluded[..k - kept.len()]);
         kept
     }
 }

@@ -1,7 +1,7 @@
 //! A selection: found by [`select`], handed over in input order by [`Selection::stream`].
 
 use super::budget::{Strata, records_within};
-use super::classify::{Classifier, Division};
+use super::classify::{Classifier, Division, Tier};
 use super::keys::Key;
 use super::options::Budget;
 use super::pool::{Amount, Candidate, Candidates};
@@ -20,9 +20,16 @@ pub struct Selection {
     pub excluded: Amount,
     /// Excluded records that were kept after all, because the rest was fewer than the budget
     pub refilled: Amount,
+    /// Records of a group that were taken before any more of it, where the rule has a cap; what `auto` came to
+    pub cap: Option<u32>,
+    /// Records of the pool beyond the cap of their group
+    pub beyond_cap: Amount,
+    /// Those of them that were kept after all, because the records within the cap were fewer than the budget
+    pub over_cap: Amount,
     /// What the strata are ranges of
     pub axis: Axis,
-    /// From the lowest range to the highest, empty ones included; none where the strategy does not stratify
+    /// From the lowest range to the highest, empty ones included; none where the strategy does not stratify, or by
+    /// groups
     pub strata: Vec<Stratum>,
     classifier: Classifier,
     /// The key of each class below which its records are kept
@@ -31,7 +38,7 @@ pub struct Selection {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
-    /// The strategy does not stratify
+    /// The strategy does not stratify, or by groups
     None,
     Influence,
     /// In residues
@@ -56,6 +63,8 @@ pub enum Reason {
     Highest,
     /// Drawn in its stratum
     Drawn,
+    /// Beyond the cap of its group, taken because the records within it were fewer than the budget
+    OverCap,
     /// Of the excluded, taken because the rest was fewer than the budget
     Refilled,
 }
@@ -65,6 +74,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Reason::Highest => "highest",
             Reason::Drawn => "drawn",
+            Reason::OverCap => "over-cap",
             Reason::Refilled => "refilled",
         })
     }
@@ -98,9 +108,10 @@ pub(super) fn select_within(
     limits: Limits,
 ) -> Result<Selection> {
     let classifier = Classifier::fit(pool, rule, seed, limits)?;
-    let keyed = |ordinal, candidate: &Candidate| classifier.classify(ordinal, candidate);
+    let keyed =
+        |ordinal, candidate: &Candidate| classifier.classify(ordinal, candidate, || pool.group(ordinal));
     let (search, cells) = Search::begin(pool, limits, &classifier.priority_bits(), keyed)?;
-    let strata = Strata { allot: &rule.allot, totals: &search.totals };
+    let strata = Strata { allot: &rule.allot, totals: &search.totals, strata: classifier.strata() as usize };
     let all = strata.records();
     if all == 0 {
         return Err(Error::bad_input("the scores hold no records; at least one is needed to select from"));
@@ -124,26 +135,39 @@ pub(super) fn select_within(
 
 impl Selection {
     fn new(classifier: Classifier, ends: Vec<Key>, pool: &[Amount], kept: &[Amount]) -> Selection {
-        let sum = |amounts: &[Amount]| {
+        let sum = |amounts: &[Amount], holds: &dyn Fn((Tier, u32)) -> bool| {
             let mut sum = Amount::default();
-            amounts.iter().for_each(|amount| sum += *amount);
+            let classes = (0..).zip(amounts).filter(|(class, _)| holds(classifier.class(*class)));
+            classes.for_each(|(_, amount)| sum += *amount);
             sum
         };
         let axis = match classifier.division {
-            Division::Whole => Axis::None,
+            Division::Whole | Division::Turns => Axis::None,
             Division::Length => Axis::Length,
             Division::Width { .. } | Division::Count { .. } => Axis::Influence,
         };
-        let strata = (0..).zip(pool).zip(kept).filter_map(|((stratum, pool), kept)| {
+        let strata = (0..classifier.strata()).filter_map(|stratum| {
             let (from, to) = classifier.edges(stratum)?;
-            Some(Stratum { from, to, pool: *pool, kept: *kept })
+            let both_tiers = |amounts: &[Amount]| {
+                let mut sum = Amount::default();
+                let in_strata = &amounts[..amounts.len() - 1];
+                let of = in_strata.iter().skip(stratum as usize).step_by(classifier.strata() as usize);
+                of.for_each(|amount| sum += *amount);
+                sum
+            };
+            Some(Stratum { from, to, pool: both_tiers(pool), kept: both_tiers(kept) })
         });
-        let excluded = classifier.strata() as usize;
+        let all = |_| true;
+        let excluded = |(tier, _)| tier == Tier::Excluded;
+        let beyond = |(tier, _)| tier == Tier::Beyond;
         Selection {
-            pool: sum(pool),
-            kept: sum(kept),
-            excluded: pool[excluded],
-            refilled: kept[excluded],
+            pool: sum(pool, &all),
+            kept: sum(kept, &all),
+            excluded: sum(pool, &excluded),
+            refilled: sum(kept, &excluded),
+            cap: classifier.cap,
+            beyond_cap: sum(pool, &beyond),
+            over_cap: sum(kept, &beyond),
             axis,
             strata: strata.collect(),
             classifier,
@@ -162,7 +186,7 @@ impl Selection {
         let mut ordinal = 0;
         pool.scan(&mut |candidates| {
             for candidate in candidates {
-                let pick = self.pick(ordinal, candidate);
+                let pick = self.pick(ordinal, candidate, pool.group(ordinal));
                 if pick.is_some() {
                     kept += Amount::one(candidate.residues);
                 }
@@ -174,19 +198,21 @@ impl Selection {
         if kept == self.kept { Ok(()) } else { Err(pool_changed()) }
     }
 
-    fn pick(&self, ordinal: u64, candidate: &Candidate) -> Option<Pick> {
-        let (class, key) = self.classifier.classify(ordinal, candidate);
+    /// Whether a record of the pool is kept, and why. `ordinal` counts the records in input order.
+    pub fn pick(&self, ordinal: u64, candidate: &Candidate, group: Option<u64>) -> Option<Pick> {
+        let (class, key) = self.classifier.classify(ordinal, candidate, || group);
         if key >= self.ends[class as usize] {
             return None;
         }
-        let refilled = class == self.classifier.strata();
-        let reason = match self.classifier.pick {
-            _ if refilled => Reason::Refilled,
-            By::Influence => Reason::Highest,
-            By::Draw => Reason::Drawn,
+        let (tier, stratum) = self.classifier.class(class);
+        let reason = match (tier, self.classifier.pick) {
+            (Tier::Excluded, _) => Reason::Refilled,
+            (Tier::Beyond, _) => Reason::OverCap,
+            (Tier::Within, By::Influence) => Reason::Highest,
+            (Tier::Within, By::Draw) => Reason::Drawn,
         };
         let &Candidate { source, position, residues, influence, .. } = candidate;
-        let stratum = (self.axis != Axis::None && !refilled).then_some(class);
+        let stratum = (self.axis != Axis::None && tier != Tier::Excluded).then_some(stratum);
         Some(Pick { source, position, residues, influence, stratum, reason })
     }
 }

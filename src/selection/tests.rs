@@ -2,20 +2,26 @@
 
 use super::allot::Allot;
 use super::lengths::LENGTH_BINS;
+use super::options::Cap;
 use super::reference::plain;
 use super::rule::{By, Rule, Stratify};
 use super::search::Limits;
 use super::selected::select_within;
-use super::{Axis, Budget, Candidate, Candidates, LengthHistogram, Pick, Reason, Selection, select};
+use super::{Axis, Budget, Candidate, Candidates, LengthHistogram, Pick, Reason, Selection, Shares, select};
 use crate::error::{Code, Result};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
-/// A pool handed over in slices of a fixed length.
-struct Sliced(Vec<Candidate>, usize);
+/// A pool with groups, handed over in slices of a fixed length.
+struct Sliced(Vec<Candidate>, Vec<Option<u64>>, usize);
 
 impl Candidates for Sliced {
     fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
-        self.0.chunks(self.1).try_for_each(visit)
+        self.0.chunks(self.2).try_for_each(visit)
+    }
+
+    fn group(&self, ordinal: u64) -> Option<u64> {
+        self.1.get(ordinal as usize).copied().flatten()
     }
 }
 
@@ -59,6 +65,17 @@ fn pools() -> impl Strategy<Value = Vec<Candidate>> {
     })
 }
 
+/// Groups of up to 120 records: none, one, a few large ones, and many small ones.
+fn groups() -> impl Strategy<Value = Vec<Option<u64>>> {
+    let groups = |group| prop::collection::vec(group, 120);
+    prop_oneof![
+        Just(Vec::new()),
+        groups(Just(Some(7)).boxed()),
+        groups(prop::option::weighted(0.8, 1..4_u64).boxed()),
+        groups(prop::option::weighted(0.8, 1..60_u64).boxed()),
+    ]
+}
+
 /// Every combination of the small choices, whether a strategy of today uses it or not.
 fn rules() -> impl Strategy<Value = Rule> {
     let stratify = prop_oneof![
@@ -66,20 +83,28 @@ fn rules() -> impl Strategy<Value = Rule> {
         (1..12_u32, any::<bool>())
             .prop_map(|(strata, equal_count)| Stratify::Influence { strata, equal_count }),
         Just(Stratify::Length),
+        Just(Stratify::Group),
     ];
+    let cap = prop::option::of(prop_oneof![
+        Just(Cap::Auto),
+        (1..9_u32).prop_map(Cap::Records),
+        Just(Cap::Records(500))
+    ]);
     let exclude = prop_oneof![Just(0.0), Just(0.1), 0.0..0.99_f64];
     let pick = prop::sample::select(vec![By::Influence, By::Draw]);
-    (exclude, stratify, pick, any::<bool>()).prop_flat_map(|(exclude, stratify, pick, proportional)| {
+    (exclude, cap, stratify, pick).prop_flat_map(|(exclude, cap, stratify, pick)| {
         let strata = match stratify {
-            Stratify::Nothing => 1,
+            Stratify::Nothing | Stratify::Group => 1,
             Stratify::Influence { strata, .. } => strata,
             Stratify::Length => LENGTH_BINS,
         };
-        let allot = match proportional {
-            false => Just(Allot::SmallestFirst).boxed(),
-            true => prop::collection::vec(0..5_u64, strata as usize).prop_map(Allot::Like).boxed(),
-        };
-        allot.prop_map(move |allot| Rule { exclude, stratify, allot, pick })
+        let allot = prop_oneof![
+            Just(Allot::SmallestFirst),
+            Just(Allot::Equal),
+            Just(Allot::Proportional),
+            prop::collection::vec(0..5_u64, strata as usize).prop_map(Allot::Like),
+        ];
+        allot.prop_map(move |allot| Rule { exclude, cap, stratify, allot, pick })
     })
 }
 
@@ -107,10 +132,11 @@ proptest! {
 
     #[test]
     fn streamed_selections_are_the_plain_ones(
-        pool in pools(), rule in rules(), budget in budgets(), seed in 0..3_u64, limits in limits(), slice in 1..50_usize,
+        pool in pools(), groups in groups(), rule in rules(), budget in budgets(), seed in 0..3_u64, limits in limits(),
+        slice in 1..50_usize,
     ) {
-        let expected = plain(&pool, &rule, budget, seed);
-        let pool = Sliced(pool, slice);
+        let expected = plain(&pool, &groups, &rule, budget, seed);
+        let pool = Sliced(pool, groups, slice);
         match (select_within(&pool, &rule, budget, seed, limits), expected) {
             (Ok(selection), Some(expected)) => {
                 prop_assert_eq!(positions(&selection, &pool), expected);
@@ -122,8 +148,9 @@ proptest! {
 
     #[test]
     fn a_smaller_budget_selects_a_subset(
-        pool in pools(), rule in rules(), a in budgets(), b in budgets(), seed in 0..3_u64,
+        pool in pools(), groups in groups(), rule in rules(), a in budgets(), b in budgets(), seed in 0..3_u64,
     ) {
+        let pool = Sliced(pool, groups, 50);
         let (Ok(a), Ok(b)) = (select(&pool, &rule, a, seed), select(&pool, &rule, b, seed)) else { return Ok(()) };
         let (smaller, larger) = if a.kept.records <= b.kept.records { (a, b) } else { (b, a) };
         let larger = positions(&larger, &pool);
@@ -131,13 +158,18 @@ proptest! {
     }
 
     #[test]
-    fn what_is_told_of_strata_is_so(pool in pools(), rule in rules(), budget in budgets()) {
+    fn what_is_told_of_strata_is_so(
+        pool in pools(), groups in groups(), rule in rules(), budget in budgets(),
+    ) {
+        let pool = Sliced(pool, groups, 50);
         let Ok(selection) = select(&pool, &rule, budget, 0) else { return Ok(()) };
         let picks = picks(&selection, &pool);
         prop_assert_eq!(picks.len() as u64, selection.kept.records);
         prop_assert_eq!(picks.iter().map(|p| u64::from(p.residues)).sum::<u64>(), selection.kept.residues);
         let refilled = picks.iter().filter(|pick| pick.reason == Reason::Refilled).count();
         prop_assert_eq!(refilled as u64, selection.refilled.records);
+        let over_cap = picks.iter().filter(|pick| pick.reason == Reason::OverCap).count();
+        prop_assert_eq!(over_cap as u64, selection.over_cap.records);
         if selection.axis == Axis::None {
             prop_assert!(selection.strata.is_empty() && picks.iter().all(|pick| pick.stratum.is_none()));
             return Ok(());
@@ -147,7 +179,8 @@ proptest! {
         for (i, stratum) in (0..).zip(&selection.strata) {
             let kept: Vec<&Pick> = picks.iter().filter(|pick| pick.stratum == Some(i)).collect();
             prop_assert_eq!(kept.len() as u64, stratum.kept.records);
-            for pick in kept {
+            // Beyond the cap a record may be beyond the ranges of influence as well: it counts to the nearest.
+            for pick in kept.into_iter().filter(|pick| pick.reason != Reason::OverCap) {
                 let place = match selection.axis {
                     Axis::Length => f64::from(pick.residues),
                     _ => f64::from(pick.influence),
@@ -166,6 +199,88 @@ fn numbered(n: u64, influence: impl Fn(u64) -> f32) -> Vec<Candidate> {
     (0..n).map(candidate).collect()
 }
 
+/// The groups of a selection's records, each with how many it has.
+fn kept_of_groups(selection: &Selection, pool: &Sliced) -> BTreeMap<u64, usize> {
+    let mut kept = BTreeMap::new();
+    for position in positions(selection, pool) {
+        *kept.entry(pool.1[position].unwrap()).or_default() += 1;
+    }
+    kept
+}
+
+/// 1000 records, half of them of group 1, the rest in groups of 10; higher groups have more influence.
+fn one_large_group() -> Sliced {
+    let pool = numbered(1000, |i| i as f32);
+    let groups = (0..1000).map(|i| Some(if i < 500 { 1 } else { i / 10 })).collect();
+    Sliced(pool, groups, 100)
+}
+
+#[test]
+fn no_more_of_a_group_is_taken_while_others_are_within_the_cap() {
+    let pool = one_large_group();
+    for rule in every_strategy() {
+        let rule = rule.capped(Cap::Records(3));
+        // 51 groups leave 153 records within the cap.
+        let kept = kept_of_groups(&select(&pool, &rule, Budget::Records(100), 0).unwrap(), &pool);
+        assert!(kept.values().all(|records| *records <= 3), "{kept:?} by {rule:?}");
+        let more = select(&pool, &rule, Budget::Records(160), 0).unwrap();
+        assert_eq!((more.kept.records, more.cap), (160, Some(3)));
+        if more.excluded.records == 0 {
+            assert_eq!((more.beyond_cap.records, more.over_cap.records), (1000 - 153, 7), "{rule:?}");
+        }
+    }
+}
+
+#[test]
+fn the_automatic_cap_is_the_smallest_that_leaves_a_fifth() {
+    let cap = |pool: &Sliced| {
+        select(pool, &Rule::balanced(Cap::Auto), Budget::Records(10), 0).unwrap().cap.unwrap()
+    };
+    // 3 of each of 51 groups are 153 records, 4 are 204.
+    assert_eq!(cap(&one_large_group()), 4);
+    assert_eq!(cap(&Sliced(numbered(1000, |_| 0.0), vec![Some(5); 1000], 100)), 200);
+    assert_eq!(cap(&Sliced(numbered(1000, |_| 0.0), Vec::new(), 100)), 1);
+}
+
+#[test]
+fn groups_as_strata_have_equal_or_proportional_budgets() {
+    let pool = one_large_group();
+    let by_group = |shares| Rule::top_k().stratified(Stratify::Group).unwrap().shared(shares);
+    let kept = |shares, records| {
+        kept_of_groups(&select(&pool, &by_group(shares), Budget::Records(records), 0).unwrap(), &pool)
+    };
+    for shares in [Shares::Equal, Shares::SmallestFirst] {
+        assert!(kept(shares, 102).values().all(|records| *records == 2));
+        // All small groups are used up: 50 of 10, and the rest of the large one.
+        assert_eq!(kept(shares, 700)[&1], 200);
+    }
+    let proportional = kept(Shares::Proportional, 200);
+    assert!((95..=105).contains(&proportional[&1]), "{proportional:?}");
+    assert!(proportional.values().skip(1).all(|records| (1..=3).contains(records)), "{proportional:?}");
+}
+
+#[test]
+fn the_order_of_the_records_changes_no_capped_selection() {
+    // Without ties of influence or hash, on which the order decides.
+    let Sliced(records, groups, _) = one_large_group();
+    let turned: Vec<Candidate> = records.iter().rev().copied().collect();
+    let turned = Sliced(turned, groups.iter().rev().copied().collect(), 64);
+    let straight = Sliced(records, groups, 100);
+    for rule in every_strategy() {
+        for rule in [rule.clone().capped(Cap::Auto), rule.stratified(Stratify::Group).unwrap()] {
+            for shares in [Shares::SmallestFirst, Shares::Equal, Shares::Proportional] {
+                let rule = rule.clone().shared(shares);
+                let kept = |pool: &Sliced| {
+                    let mut kept = positions(&select(pool, &rule, Budget::Records(170), 3).unwrap(), pool);
+                    kept.sort();
+                    kept
+                };
+                assert_eq!(kept(&straight), kept(&turned), "{rule:?}");
+            }
+        }
+    }
+}
+
 fn every_strategy() -> Vec<Rule> {
     let mut lengths = LengthHistogram::default();
     lengths.extend([10, 10, 400]);
@@ -175,6 +290,7 @@ fn every_strategy() -> Vec<Rule> {
         Rule::coverage(0.1, 50, true).unwrap(),
         Rule::random(),
         Rule::random_matched(&lengths).unwrap(),
+        Rule::balanced(Cap::Auto),
     ]
 }
 
@@ -211,7 +327,7 @@ fn far_more_records_than_are_collected_are_selected_as_plainly() {
     {
         for budget in [Budget::Share(0.01), Budget::Records(n - 9_000)] {
             let kept = positions(&select_within(&pool, &rule, budget, 0, limits).unwrap(), &pool);
-            assert!(kept == plain(&pool, &rule, budget, 0).unwrap(), "{budget} by {rule:?}");
+            assert!(kept == plain(&pool, &[], &rule, budget, 0).unwrap(), "{budget} by {rule:?}");
         }
         // The plain version would try every number; so: it fits, and one record more does not.
         let residues = 2_500_000;

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 /// From the ground up. A folder imports from the lines above its own, never from its own line or below.
 const LAYERS: &[&[&str]] = &[
     &["error", "options"],
-    &["hub", "storage"],
+    &["hub", "spill", "storage"],
     &["sequence"],
-    &["tokenizer"],
+    &["groups", "tokenizer"],
     &["batching"],
     &["model"],
     &["influence", "train"],
     &["evaluation", "selection"],
-    &["scores"],
+    &["confounds", "scores"],
     &["report"],
     &["pipeline"],
     &["jobs"],

@@ -105,6 +105,7 @@ impl Runner for FakeEngine {
             pool_residues: 100,
             kept: 1,
             kept_residues: 10,
+            warnings: Vec::new(),
             seconds: 0.0,
         }))
     }

@@ -69,6 +69,7 @@ fn pruning_keeps_a_tenth_and_leaves_the_evidence() {
     found.sort();
     assert_eq!(found, listed);
     let expected = [
+        "confounds.tsv",
         "coreset.fa.gz",
         "curvature.safetensors",
         "manifest.json",

@@ -1,0 +1,81 @@
+//! The groups of scored records, and records found again by their place.
+
+use super::Context;
+use crate::error::{Code, Error, Result};
+use crate::groups::{GroupOptions, Grouper, Groups};
+use crate::scores::Scores;
+use crate::selection::{Candidate, Candidates};
+use crate::sequence::{Dataset, Record, Records};
+
+/// The scored records with their groups, as selections see them.
+pub(super) struct Pool<'a> {
+    pub scores: &'a Scores,
+    pub groups: Option<&'a Groups>,
+}
+
+impl Candidates for Pool<'_> {
+    fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
+        self.scores.scan(visit)
+    }
+
+    fn group(&self, ordinal: u64) -> Option<u64> {
+        self.groups?.of(ordinal)
+    }
+}
+
+/// Reads the groups that were asked for, if any. The sequences are read only where their headers tell.
+pub(super) fn read(
+    options: &GroupOptions,
+    scores: &Scores,
+    dataset: &Dataset,
+    context: &Context,
+) -> Result<Option<Groups>> {
+    let Some(mut grouper) = Grouper::open(options, &context.storage, dataset.sources())? else {
+        return Ok(None);
+    };
+    let mut scored = grouper.reads_headers().then(|| Scored::new(dataset));
+    scores.read(&mut |rows| {
+        context.cancel.check()?;
+        rows.iter().try_for_each(|row| match &mut scored {
+            None => grouper.add(row.source, row.id.as_bytes()),
+            Some(scored) => {
+                grouper.add(row.source, scored.find(row.source, row.position, row.record_hash)?.header())
+            }
+        })
+    })?;
+    grouper.finish().map(Some)
+}
+
+/// Records of a dataset, found by their places in input order.
+pub(super) struct Scored<'a> {
+    dataset: &'a Dataset,
+    records: Records,
+}
+
+impl<'a> Scored<'a> {
+    pub fn new(dataset: &'a Dataset) -> Self {
+        Scored { dataset, records: dataset.records(None) }
+    }
+
+    /// Reads on up to the record of that place, which must be the one that was scored.
+    pub fn find(&mut self, source: u32, position: u64, hash: u64) -> Result<Record> {
+        for record in self.records.by_ref() {
+            let record = record?;
+            let here = (record.source, record.position);
+            if here == (source, position) && record.hash() == hash {
+                return Ok(record);
+            }
+            if here >= (source, position) {
+                break;
+            }
+        }
+        let uri = self.dataset.sources().get(source as usize).map(|source| source.uri.to_string());
+        Err(Error::new(
+            Code::SourceChanged,
+            format!(
+                "{} does not have the scored record at position {position}: it is not what was scored",
+                uri.as_deref().unwrap_or("the dataset"),
+            ),
+        ))
+    }
+}

@@ -1,0 +1,20 @@
+//! What may be larger than the memory: rows of numbers in sorted order, and columns with a number for each record.
+//!
+//! Both are held in memory up to a limit and lie in temporary files beyond it, which have no name and go away with
+//! the process. (`TMPDIR` says where.)
+
+mod column;
+mod sort;
+
+pub use column::{Column, ColumnWriter};
+pub use sort::{Row, Rows, Sorted, Sorter};
+
+use crate::error::{Code, Error};
+
+/// Bytes of rows or numbers that are held in memory.
+const HELD_BYTES: usize = 32 << 20;
+
+fn failed(error: std::io::Error) -> Error {
+    Error::new(Code::StorageFailed, format!("a temporary file in {}", std::env::temp_dir().display()))
+        .caused_by(error)
+}
