@@ -107,7 +107,7 @@ Examples:
 pub(super) const TRAIN: &str = "\
 Examples:
   A small model from scratch, with a tenth of the families held out to measure it on:
-    bioprune train rna.fa.gz -o model.safetensors --group-separator '|' --holdout 0.1
+    bioprune train rna.fa.gz -o model.safetensors --groups 'header:^([^|]+)' --holdout 0.1
 
   A protein model, with whole clusters held out as a table tells them:
     bioprune train proteins.fa.gz -o model.safetensors --architecture esm-2 --groups clusters.tsv --holdout 0.1
@@ -140,13 +140,13 @@ Examples:
 pub(super) const EVALUATE: &str = "\
 Examples:
   Is a tenth by influence better than a random tenth? Families are told by the headers, as in RF00001|X01556:
-    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --group-separator '|'
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --groups 'header:^([^|]+)'
 
   A first look, in minutes:
-    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --group-separator '|' --preset quick --seeds 3
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --groups 'header:^([^|]+)' --preset quick --seeds 3
 
   A coreset that is there already, and proteins whose clusters a table tells:
     bioprune evaluate proteins.fa.gz -o evaluation/ --keep 10% --groups clusters.tsv --selection out/
 
   Several budgets, objectives and estimators in one go:
-    bioprune evaluate rna.fa.gz -o evaluation/ --keep 1%,10%,30% --group-separator '|' --objectives masked-lm,reconstruction --estimators plain,debiased";
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 1%,10%,30% --groups 'header:^([^|]+)' --objectives masked-lm,reconstruction --estimators plain,debiased";

@@ -4,9 +4,9 @@ use super::reading::Reading;
 use super::{Context, TrainSummary, session};
 use crate::error::Result;
 use crate::model;
-use crate::sequence::{Dataset, InputFormat, InputOptions};
+use crate::sequence::Dataset;
 use crate::storage::{Location, io_error};
-use crate::train::{self, Corpus, Groups, Observer, Precision, SplitOptions, TrainRequest, TrainedModel};
+use crate::train::{self, Corpus, EncodedRecord, Observer, Precision, Splitter, TrainRequest, TrainedModel};
 use std::io::Write;
 
 /// Trains a masked language model and writes it; `follow` is told how the training goes.
@@ -27,26 +27,19 @@ pub fn train(
     let max_tokens = start.architecture.dimensions.max_positions;
     let dataset = Dataset::open(&context.storage, &request.inputs, &request.input)?;
     let mut reading = Reading::new(&dataset, dataset.records(None), (&tokenizer, max_tokens), &request.input);
+    let (split, shares) = (&request.split, request.shares());
+    let mut splitter = Splitter::open(split, shares, request.seed, &context.storage, dataset.sources())?;
     let mut records = Vec::new();
     while let Some(record) = reading.next(|_| true)? {
         context.cancel.check()?;
-        records.push(Ok((record.header, record.hash, record.tokens)));
+        splitter.add(record.source, &record.header, record.hash)?;
+        records.push(EncodedRecord { hash: record.hash, tokens: record.tokens, group: 0 });
     }
-    let groups =
-        request.split.groups.as_ref().map(|table| groups(table, &request.split, context)).transpose()?;
-    let corpus = Corpus::read(records.into_iter(), groups.as_ref(), &request.split, request.seed)?;
+    let corpus = Corpus::split(records, splitter)?;
     let mut observer = Following { context, precision: request.precision(), output: &output, follow };
     let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
     save(&trained, request.precision(), &output, context)?;
     Ok(TrainSummary { model: output.to_string(), report })
-}
-
-/// The table of groups: its lines are read as a text input's.
-pub(super) fn groups(table: &str, split: &SplitOptions, context: &Context) -> Result<Groups> {
-    let options = InputOptions { input_format: InputFormat::Text, ..InputOptions::default() };
-    let dataset = Dataset::open(&context.storage, &[table.to_string()], &options)?;
-    let lines = dataset.records(None).map(|line| Ok(line?.sequence().to_vec()));
-    Groups::read(table, split.group_column.as_deref(), lines)
 }
 
 struct Following<'a> {

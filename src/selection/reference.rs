@@ -93,7 +93,7 @@ impl Order {
             Allot::Proportional => {
                 let size = sizes[&key(i)].min(cap) as u128;
                 let begin = u128::from(offset(seed, group(i).unwrap_or(pool[i].record_hash)));
-                (((ranks[&i] as u128) << 64) + begin) / size >> 41
+                ((((ranks[&i] as u128) << 64) + begin) / size) >> 41
             }
             _ => ranks[&i] as u128,
         };

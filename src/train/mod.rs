@@ -8,7 +8,6 @@ mod baseline;
 mod batches;
 mod corpus;
 mod evaluate;
-mod groups;
 mod hairpins;
 mod masking;
 mod model;
@@ -23,9 +22,8 @@ mod tests;
 mod trainer;
 
 pub use baseline::{Baselines, baselines};
-pub use corpus::{Corpus, Part, SplitOptions, Splitter};
+pub use corpus::{Corpus, Dealt, Part, Shares, SplitOptions, Splitter, parse_share};
 pub use evaluate::{HeldOutLoss, RecordLoss, evaluate, evaluate_as_bert, record_losses};
-pub use groups::Groups;
 pub use model::{Precision, TrainedModel};
 pub use report::{HeldOut, Progress, TrainReport};
 pub use request::{ArchitectureName, TrainRequest, train};

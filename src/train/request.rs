@@ -3,8 +3,8 @@
 use super::hairpins::hairpin;
 use super::pairing::look_for_pairs;
 use super::{
-    Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, SplitOptions, TrainOptions,
-    TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
+    Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, Shares, SplitOptions,
+    TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert, parse_share,
 };
 use crate::error::{Error, Result};
 use crate::model::{Dimensions, esm2, rna_fm};
@@ -116,6 +116,14 @@ pub struct TrainRequest {
     #[arg(long)]
     pub licence: Option<String>,
 
+    /// Share of the groups that is never trained on, only measured, in [0, 1)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub holdout: f64,
+
+    /// Share of the records of the other groups that is never trained on, only measured, in [0, 1)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = parse_share)]
+    pub holdout_records: f64,
+
     #[command(flatten)]
     #[serde(flatten)]
     pub split: SplitOptions,
@@ -168,6 +176,11 @@ impl TrainRequest {
             intermediate_size: self.ffn_size as usize,
             max_positions: self.max_tokens as usize,
         })
+    }
+
+    /// What is held out.
+    pub fn shares(&self) -> Shares {
+        Shares { groups: self.holdout, records: self.holdout_records }
     }
 
     /// How the model is to be stored.
@@ -283,7 +296,9 @@ impl Observer for Followed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Storage;
     use crate::tokenizer::rna_fm;
+    use crate::train::Splitter;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -300,13 +315,18 @@ mod tests {
     #[test]
     fn a_corpus_becomes_a_model_with_its_losses() {
         let flags = "--layers 1 --hidden-size 8 --heads 2 --ffn-size 8 --max-tokens 32 --steps 2 --step-tokens 256 \
-                     --group-separator | --holdout 0.3 --holdout-records 0.2 --licence CC0 --f16";
+                     --groups header:^([^|]+) --holdout 0.3 --holdout-records 0.2 --licence CC0 --f16";
         let request = request(flags);
-        let records = (0..100u64).map(|i| {
+        let storage = Storage::from_env().unwrap();
+        let mut splitter =
+            Splitter::open(&request.split, request.shares(), request.seed, &storage, &[]).unwrap();
+        let records = (0..100u64).map(|hash| {
+            splitter.add(0, format!("{}|{hash}", hash % 20).as_bytes(), hash).unwrap();
             let tokens = rna_fm().encode(b"ACGGUAUCGGAUCAGC", 32).unwrap().ids;
-            Ok((format!("{}|{i}", i % 20).into_bytes(), i, tokens))
+            EncodedRecord { hash, tokens, group: 0 }
         });
-        let corpus = Corpus::read(records, None, &request.split, request.seed).unwrap();
+        let records = records.collect();
+        let corpus = Corpus::split(records, splitter).unwrap();
         let (model, report) =
             train(&request, &rna_fm(), &corpus, request.random().unwrap().0, 1, &mut ()).unwrap();
         assert_eq!(

@@ -4,10 +4,11 @@ use super::super::{Context, ModelOptions, PruneRequest, prune, select};
 use super::pool::Pool;
 use super::request::{Control, EvaluateRequest};
 use crate::error::{Error, Result};
+use crate::groups::GroupOptions;
 use crate::influence::{Estimator, Objective};
 use crate::pipeline::{ObjectiveOptions, ScoreOptions, StrategyOptions};
 use crate::selection::{
-    Amount, Budget, Candidate, Candidates, LengthHistogram, Rule, Strategy, select as find,
+    Amount, Budget, Candidate, Candidates, Cap, LengthHistogram, Rule, Strategy, select as find,
 };
 use crate::sequence::{Dataset, InputFormat, InputOptions};
 use crate::storage::Location;
@@ -17,6 +18,8 @@ use serde::Serialize;
 pub(super) struct Condition {
     pub name: String,
     pub kind: Kind,
+    /// Of a group, where the kind has one
+    cap: Cap,
     /// The conditions that this one is compared with, by their places in the list
     pub controls: Vec<usize>,
 }
@@ -32,6 +35,8 @@ pub(super) enum Kind {
     Given(Vec<u32>),
     /// A draw of so many records or residues
     Random(Budget),
+    /// A draw of so many records under the cap of a group
+    Capped(u64),
     /// A draw with the lengths of another condition's records
     Lengths(usize),
     Everything,
@@ -42,6 +47,8 @@ pub(super) struct Scored {
     /// Also the name of its folder
     pub name: String,
     candidates: Vec<Candidate>,
+    /// The group of each candidate
+    keys: Vec<Option<u64>>,
     /// Where each candidate is in the pool; records that the reference model's alphabet left out are not among them
     places: Vec<u32>,
 }
@@ -98,6 +105,7 @@ impl Scoring {
             inputs: vec![pool.file.location.to_string()],
             output: folder.to_string(),
             keep: request.keep[0],
+            groups: GroupOptions::default(),
             adapt: false,
             preset: None,
             model: ModelOptions { ..request.model.clone() },
@@ -108,7 +116,8 @@ impl Scoring {
             },
             sample: request.sample.clone(),
             score: ScoreOptions { estimator: self.estimator, damping: request.damping },
-            strategy: StrategyOptions { strategy: request.strategies[0], ..StrategyOptions::default() },
+            // its own coreset is of no use here: groups would have to be read for others
+            strategy: StrategyOptions { strategy: Strategy::TopK, ..StrategyOptions::default() },
             input: pool_input(&request.input),
         };
         prune(&prune_request, context)?;
@@ -123,17 +132,28 @@ impl Scoring {
             Ok(place) => Ok(place as u32),
             Err(_) => Err(Error::internal("a score is of no record of the pool")),
         };
-        let places = candidates.iter().map(place).collect::<Result<_>>()?;
-        Ok(Scored { name, candidates, places })
+        let places: Vec<u32> = candidates.iter().map(place).collect::<Result<_>>()?;
+        let keys = places.iter().map(|&place| pool.keys[place as usize]).collect();
+        Ok(Scored { name, candidates, keys, places })
+    }
+}
+
+impl Candidates for Scored {
+    fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
+        visit(&self.candidates)
+    }
+
+    fn group(&self, ordinal: u64) -> Option<u64> {
+        self.keys[ordinal as usize]
     }
 }
 
 impl Scored {
     /// The places in the pool of what a rule selects.
     fn draw(&self, rule: &Rule, keep: Budget, seed: u64) -> Result<Vec<u32>> {
-        let selection = find(&self.candidates, rule, keep, seed)?;
+        let selection = find(self, rule, keep, seed)?;
         let (mut places, mut all) = (Vec::new(), self.places.iter());
-        selection.stream(&self.candidates, &mut |_, pick| {
+        selection.stream(self, &mut |_, pick| {
             let place = all.next();
             places.extend(place.filter(|_| pick.is_some()));
             Ok(())
@@ -181,13 +201,14 @@ pub(super) fn plan(
                     sweeps(request.keep.len() > 1, format!("@{keep}")),
                 );
                 let kind = Kind::Coreset { scoring, strategy, keep };
-                conditions.push(Condition { name, kind, controls: Vec::new() });
+                conditions.push(Condition { name, kind, cap: request.cap_per_group, controls: Vec::new() });
             }
         }
     }
     conditions.extend(given.into_iter().map(|(name, records)| Condition {
         name,
         kind: Kind::Given(records),
+        cap: request.cap_per_group,
         controls: Vec::new(),
     }));
     let coresets = conditions.len();
@@ -205,6 +226,7 @@ pub(super) fn plan(
                 Control::Lengths => {
                     (format!("lengths-of-{}", conditions[coreset].name), Kind::Lengths(coreset))
                 }
+                Control::Cap => (format!("random-{}-capped", size.records), Kind::Capped(size.records)),
                 // of a large coreset ten times as much is more than there is: `everything` stands for it
                 Control::TenTimes if 10 * size.records >= pool.records.len() as u64 => continue,
                 Control::TenTimes => {
@@ -213,7 +235,7 @@ pub(super) fn plan(
                 }
             };
             let place = conditions.iter().position(|condition| condition.kind == kind).unwrap_or_else(|| {
-                conditions.push(Condition { name, kind, controls: Vec::new() });
+                conditions.push(Condition { name, kind, cap: request.cap_per_group, controls: Vec::new() });
                 conditions.len() - 1
             });
             conditions[coreset].controls.push(place);
@@ -229,19 +251,18 @@ impl Condition {
             Kind::Everything => Ok((0..pool.records.len() as u32).collect()),
             Kind::Given(records) => Ok(records.clone()),
             Kind::Random(budget) => scored[0].draw(&Rule::random(), *budget, seed),
+            Kind::Capped(records) => {
+                scored[0].draw(&Rule::random().capped(self.cap), Budget::Records(*records), seed)
+            }
             Kind::Coreset { scoring, strategy, keep } => {
-                let rule = match strategy {
-                    Strategy::TopK => Rule::top_k(),
-                    Strategy::Random => Rule::random(),
-                    Strategy::Coverage => {
-                        let StrategyOptions { exclude_top, strata, equal_count, .. } =
-                            StrategyOptions::default();
-                        Rule::coverage(exclude_top, strata, equal_count)?
-                    }
-                    Strategy::RandomMatched => {
-                        return Err(Error::usage("random-matched is a control here: --controls lengths"));
-                    }
-                };
+                if *strategy == Strategy::RandomMatched {
+                    return Err(Error::usage("random-matched is a control here: --controls lengths"));
+                }
+                let mut options = StrategyOptions { strategy: *strategy, ..StrategyOptions::default() };
+                if *strategy == Strategy::Balanced {
+                    options.cap_per_group = Some(self.cap);
+                }
+                let rule = options.rule(None)?;
                 scored[*scoring].draw(&rule, *keep, seed)
             }
             Kind::Lengths(of) => {

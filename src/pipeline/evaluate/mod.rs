@@ -66,7 +66,7 @@ pub fn evaluate(
 ) -> Result<EvaluateSummary> {
     let started = Started::now();
     let output: Location = request.output.parse()?;
-    let split = request.held_out.split()?;
+    request.held_out.shares()?;
     request.trainer.options(request.seed, 1)?;
     for file in [EVALUATION, REPORT] {
         context.storage.delete(&output.join(file))?;
@@ -79,8 +79,14 @@ pub fn evaluate(
     let tokenizer = TrainerOptions::tokenizer(alphabet);
     let encoding = (&tokenizer, request.trainer.max_tokens as usize);
     let location = output.join(POOL);
-    let pool =
-        Pool::read(&request.inputs, &request.input, (&split, request.seed), encoding, &location, context)?;
+    let pool = Pool::read(
+        &request.inputs,
+        &request.input,
+        (&request.held_out, request.seed),
+        encoding,
+        &location,
+        context,
+    )?;
 
     let mut left_out = Vec::new();
     let given = request.selection.iter().map(|coreset| {

@@ -2,12 +2,12 @@
 
 use super::super::Context;
 use super::super::reading::Reading;
-use super::super::train::groups;
+use super::request::HeldOutOptions;
 use crate::error::{Code, Error, Result};
 use crate::sequence::{CoresetWriter, Dataset, InputFormat, InputOptions};
 use crate::storage::{Committed, Location};
 use crate::tokenizer::Tokenizer;
-use crate::train::{EncodedRecord, Part, SplitOptions, Splitter};
+use crate::train::{EncodedRecord, Part, Splitter};
 use std::collections::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -19,6 +19,8 @@ pub(super) struct Pool {
     pub records: Vec<EncodedRecord>,
     /// Length of each of them
     pub residues: Vec<u32>,
+    /// Group of each of them, for selections; none where it is its own
+    pub keys: Vec<Option<u64>>,
     /// All records of groups that are in no training
     pub new_groups: Vec<EncodedRecord>,
     /// Held-out records of groups that trainings may see
@@ -36,26 +38,36 @@ impl Pool {
     pub fn read(
         inputs: &[String],
         input: &InputOptions,
-        (split, seed): (&SplitOptions, u64),
+        (options, seed): (&HeldOutOptions, u64),
         (tokenizer, max_tokens): (&Tokenizer, usize),
         location: &Location,
         context: &Context,
     ) -> Result<Pool> {
         let dataset = Dataset::open(&context.storage, inputs, input)?;
-        let table = split.groups.as_ref().map(|table| groups(table, split, context)).transpose()?;
-        let mut splitter = Splitter::new(table.as_ref(), split, seed);
+        let (storage, sources) = (&context.storage, dataset.sources());
+        let mut splitter = Splitter::open(&options.split, options.shares()?, seed, storage, sources)?;
         let mut reading = Reading::new(&dataset, dataset.records(None), (tokenizer, max_tokens), input);
-        let (mut records, mut residues, mut places) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut new_groups, mut seen_groups) = (Vec::new(), Vec::new());
+        let mut all = Vec::new();
         while let Some(record) = reading.next(|_| true)? {
             context.cancel.check()?;
-            let (group, part) = splitter.assign(&record.header, record.hash)?;
-            let (place, length) = ((record.source, record.position), record.residues);
-            let record = EncodedRecord { hash: record.hash, tokens: record.tokens, group };
-            match part {
+            splitter.add(record.source, &record.header, record.hash)?;
+            let place = (record.source, record.position);
+            all.push((
+                place,
+                record.residues,
+                EncodedRecord { hash: record.hash, tokens: record.tokens, group: 0 },
+            ));
+        }
+        let (mut records, mut residues, mut keys, mut places) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut new_groups, mut seen_groups) = (Vec::new(), Vec::new());
+        for ((place, length, record), dealt) in all.into_iter().zip(splitter.finish()?) {
+            let record = EncodedRecord { group: dealt.group, ..record };
+            match dealt.part {
                 Part::Training => {
                     records.push(record);
                     residues.push(length);
+                    keys.push(dealt.key);
                     places.push(place);
                 }
                 Part::NewGroup => new_groups.push(record),
@@ -79,7 +91,7 @@ impl Pool {
             )));
         }
         let file = write(&dataset, &places, location, context)?;
-        Ok(Pool { records, residues, new_groups, seen_groups, held_out, leaks, file })
+        Ok(Pool { records, residues, keys, new_groups, seen_groups, held_out, leaks, file })
     }
 }
 

@@ -4,10 +4,10 @@ use super::super::{ModelOptions, SampleOptions};
 use crate::error::{Error, Result};
 use crate::influence::{Damping, Estimator, Objective};
 use crate::model::{Dimensions, esm2, rna_fm};
-use crate::selection::{Budget, Strategy};
+use crate::selection::{Budget, Cap, Strategy};
 use crate::sequence::InputOptions;
 use crate::tokenizer::{self, Alphabet, Tokenizer};
-use crate::train::{Length, SplitOptions, TrainOptions, TrainedModel};
+use crate::train::{Length, Shares, SplitOptions, TrainOptions, TrainedModel, parse_share};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +26,8 @@ pub struct EvaluateRequest {
     #[arg(long, short = 'k', value_delimiter = ',', required = true)]
     pub keep: Vec<Budget>,
 
-    /// Strategies to evaluate, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "top-k,coverage")]
+    /// Strategies to evaluate, separated by commas, each with its own defaults
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "top-k,coverage,balanced")]
     pub strategies: Vec<Strategy>,
 
     /// Coresets that are there already: folders of `prune` and `select`, or sequence files, made from the same inputs
@@ -39,7 +39,7 @@ pub struct EvaluateRequest {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "records,residues,lengths,ten-times,everything"
+        default_value = "records,residues,lengths,cap,ten-times,everything"
     )]
     pub controls: Vec<Control>,
 
@@ -67,6 +67,10 @@ pub struct EvaluateRequest {
     #[arg(long, default_value = "0.1x")]
     pub damping: Damping,
 
+    /// Records of a group that `balanced` and the control `cap` take before any more of it: a number, or `auto`
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    pub cap_per_group: Cap,
+
     #[command(flatten)]
     #[serde(flatten)]
     pub model: ModelOptions,
@@ -88,57 +92,34 @@ pub struct EvaluateRequest {
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Held-out records")]
 pub struct HeldOutOptions {
-    /// A record's group (its family) is its header up to this character
-    #[arg(long, value_name = "CHAR")]
-    pub group_separator: Option<char>,
-
-    /// Table that tells each record's group instead: tab-separated, the id first, in any compression
-    #[arg(long, value_name = "FILE", conflicts_with = "group_separator")]
-    pub groups: Option<String>,
-
-    /// Column of --groups by the name in its first line; without it the second column is taken
-    #[arg(long, value_name = "NAME", requires = "groups")]
-    pub group_column: Option<String>,
-
-    /// Groups whose headers name the same KEY=VALUE stay together when groups are held out (`-` is no value)
-    #[arg(long, value_name = "KEY", requires = "group_separator")]
-    pub group_tag: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub split: SplitOptions,
 
     /// Share of the groups that is held out whole, in (0, 1)
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_share)]
     pub holdout: f64,
 
     /// Share of the records of the other groups that is held out as well, in [0, 1)
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = parse_share)]
     pub holdout_records: f64,
 }
 
 impl HeldOutOptions {
-    /// The split that is asked for.
-    pub(super) fn split(&self) -> Result<SplitOptions> {
-        let allowed = |name: &str, share: f64, allowed: bool| match allowed {
-            true => Ok(share),
-            false => Err(Error::usage(format!(
-                "--{name} {share}: allowed are shares below 1 (and above 0 of groups)"
-            ))),
-        };
-        if self.group_separator.is_none() && self.groups.is_none() {
+    /// What is held out.
+    ///
+    /// # Errors
+    /// `Usage` where nothing tells the groups, or none is to be held out.
+    pub(super) fn shares(&self) -> Result<Shares> {
+        if self.split.groups.groups.is_none() {
             return Err(Error::usage(
-                "whole groups are held out, never single near-duplicates: --group-separator or --groups tells the groups",
+                "whole groups are held out, never single near-duplicates: --groups tells them, by a table, header:REGEX or source",
             ));
         }
-        Ok(SplitOptions {
-            group_separator: self.group_separator,
-            groups: self.groups.clone(),
-            group_column: self.group_column.clone(),
-            group_tag: self.group_tag.clone(),
-            holdout: allowed("holdout", self.holdout, self.holdout > 0.0 && self.holdout < 1.0)?,
-            holdout_records: allowed(
-                "holdout-records",
-                self.holdout_records,
-                (0.0..1.0).contains(&self.holdout_records),
-            )?,
-        })
+        if self.holdout == 0.0 {
+            return Err(Error::usage("--holdout 0: allowed is a share of the groups above 0 and below 1"));
+        }
+        Ok(Shares { groups: self.holdout, records: self.holdout_records })
     }
 }
 
@@ -152,6 +133,8 @@ pub enum Control {
     Residues,
     /// A random draw of as many records with the same lengths
     Lengths,
+    /// A random draw of as many records under the cap of a group that `balanced` has
+    Cap,
     /// A random draw of ten times as many records
     TenTimes,
     /// All records

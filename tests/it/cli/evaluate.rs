@@ -23,7 +23,7 @@ fn inputs(folder: &Path) {
     fs::write(folder.join("redundant.fa"), redundant).unwrap();
 }
 
-const TRAINER: &str = "--keep 10% --strategies top-k --seeds 3 --holdout 0.3 --group-separator | --steps 60 --step-tokens 512 \
+const TRAINER: &str = "--keep 10% --strategies top-k --seeds 3 --holdout 0.3 --groups header:^([^|]+) --steps 60 --step-tokens 512 \
                        --layers 1 --hidden-size 16 --heads 2 --max-tokens 64 --mask-passes 1 --sample 50 --controls records,everything \
                        --learning-rate 1e-2";
 
@@ -100,9 +100,9 @@ fn what_cannot_be_evaluated_is_refused() {
     let without_groups =
         run(&["evaluate", folder.path().join("all.fa").to_str().unwrap(), "-o", "out", "--keep", "10%"]);
     assert_eq!(without_groups.status.code(), Some(2));
-    assert!(stderr(&without_groups).contains("--group-separator"), "{}", stderr(&without_groups));
+    assert!(stderr(&without_groups).contains("--groups"), "{}", stderr(&without_groups));
     // all records are of one group
-    let arguments = "evaluate all.fa -o one --keep 10% --group-separator _";
+    let arguments = "evaluate all.fa -o one --keep 10% --groups header:^(F)";
     fs::write(folder.path().join("all.fa"), ">F_1\nACGUACGU\n>F_2\nACGUUUGU\n").unwrap();
     let one =
         bioprune(&arguments.split(' ').collect::<Vec<_>>()).current_dir(folder.path()).output().unwrap();
