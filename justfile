@@ -20,3 +20,9 @@ example:
 # write the OpenAPI document that the service serves
 openapi:
     cargo run --locked --release -- openapi > openapi/openapi.json
+
+# everything that needs a GPU: the build, each family against the CPU, then speeds beside the card's own
+gpu-check:
+    BIOPRUNE_TEST_GPU=0 cargo test --locked --release --features cuda --test it -- candles_form --nocapture
+    cargo bench --locked --features cuda --bench models -- --gpu bf16
+    cargo bench --locked --features cuda --bench models -- --gpu f32

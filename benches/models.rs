@@ -1,12 +1,14 @@
 //! Published sizes of every family with random weights: load time, tokens per second, peak memory.
 //!
-//! `cargo bench --bench models [-- NAME...]`, for example `-- esm2-650m`; without names all of them. Each runs in a
-//! process of its own, so that the peak is its own; prints figures, never asserts them.
+//! `cargo bench --bench models [-- NAME...]`, for example `-- esm2-650m`; without names all of them. `--gpu f32` and
+//! `--gpu bf16` (with `--features cuda`) run them on the first GPU, and measure its own rate of multiplying first. Each
+//! runs in a process of its own, so that the peak is its own; prints figures, never asserts them.
 
 use bioprune::batching::{Example, SplitMix};
 use bioprune::influence::{CurvatureSum, Gradients, Objective, Task, accumulate};
 use bioprune::model::{Architecture, Dimensions, Placement, esm2, esmc, load, rna_fm};
 use bioprune::storage::Storage;
+use candle_core::{DType, Device, Tensor};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -36,45 +38,87 @@ fn sizes() -> Vec<(&'static str, Architecture)> {
 }
 
 fn main() {
-    let names: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    match names.as_slice() {
-        [name] => {
-            let sizes = sizes();
-            let found =
-                sizes.iter().find(|(known, _)| known == name).expect("one of the names that are listed");
-            measure(name, &found.1);
-        }
-        _ => {
-            println!(
-                "{:<10} {:>9} {:>8} {:>12} {:>12}",
-                "model", "weights", "load s", "tokens/s", "peak MiB"
-            );
-            for (name, _) in
-                sizes().iter().filter(|(name, _)| names.is_empty() || names.iter().any(|n| n == name))
-            {
-                let program = std::env::current_exe().expect("a program knows where it is");
-                std::process::Command::new(program).arg(name).status().expect("it runs once more");
-            }
-        }
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let gpu = arguments.iter().position(|argument| argument == "--gpu");
+    let precision = gpu.map(|at| arguments.get(at + 1).expect("--gpu is followed by f32 or bf16").clone());
+    let is_name = |i: usize| gpu.is_none_or(|at| i != at && i != at + 1);
+    let mut names: Vec<&str> =
+        arguments.iter().enumerate().filter(|(i, _)| is_name(*i)).map(|(_, name)| &name[..]).collect();
+    let placement = match precision.as_deref() {
+        None => Placement::Cpu,
+        Some(precision) => Placement::Candle {
+            device: Device::new_cuda(0)
+                .expect("a GPU answers, and the program is built with --features cuda"),
+            dtype: if precision == "bf16" { DType::BF16 } else { DType::F32 },
+        },
+    };
+    // set for the process of a single model
+    if let (Ok(alone), Some(name)) = (std::env::var("BIOPRUNE_BENCH_ALONE"), names.first()) {
+        let sizes = sizes();
+        let found = sizes.iter().find(|(known, _)| known == name).expect("one of the names that are listed");
+        measure(name, &found.1, &placement, alone.parse().expect("a rate"));
+        return;
+    }
+    if names.is_empty() {
+        names = sizes().iter().map(|(name, _)| *name).collect();
+    }
+    let rate = match &placement {
+        Placement::Cpu => 0.0,
+        Placement::Candle { device, dtype } => multiplication_rate(device, *dtype),
+    };
+    if rate > 0.0 {
+        println!("a product of 8192 x 8192 matrices: {:.1} TFLOP/s", rate / 1e12);
+    }
+    println!(
+        "{:<10} {:>9} {:>8} {:>12} {:>12} {:>10}",
+        "model", "weights", "load s", "tokens/s", "peak MiB", "of rate"
+    );
+    for name in names {
+        let program = std::env::current_exe().expect("a program knows where it is");
+        let mut command = std::process::Command::new(program);
+        command.arg(name).env("BIOPRUNE_BENCH_ALONE", rate.to_string());
+        precision.iter().for_each(|precision| {
+            command.args(["--gpu", precision]);
+        });
+        command.status().expect("it runs once more");
     }
 }
 
-fn measure(name: &str, architecture: &Architecture) {
+/// What the device multiplies, in floating-point operations a second.
+fn multiplication_rate(device: &Device, dtype: DType) -> f64 {
+    const SIZE: usize = 8192;
+    let matrix = Tensor::rand(-1f32, 1f32, (SIZE, SIZE), device).and_then(|matrix| matrix.to_dtype(dtype));
+    let matrix = matrix.expect("room for a matrix");
+    let time = |products: usize| {
+        let start = Instant::now();
+        for _ in 0..products {
+            matrix.matmul(&matrix).expect("a product");
+        }
+        device.synchronize().expect("the device ends its work");
+        start.elapsed().as_secs_f64()
+    };
+    time(3);
+    20.0 * 2.0 * (SIZE as f64).powi(3) / time(20)
+}
+
+/// `rate` is the device's own, 0 where it was not measured.
+fn measure(name: &str, architecture: &Architecture, placement: &Placement, device_rate: f64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("model.safetensors");
     write(architecture, &path).expect("the model is written");
 
     let start = Instant::now();
     let storage = Storage::from_env().expect("a storage");
-    let model = load(path.to_str().expect("a path in UTF-8"), &storage, &Placement::Cpu).expect("a model");
+    let model = load(path.to_str().expect("a path in UTF-8"), &storage, placement).expect("a model");
     let loading = start.elapsed().as_secs_f64();
 
     let mut random = SplitMix::new(1);
     let letters = b"ACGU";
     let task = Task { objective: Objective::Reconstruction, mask_passes: 7, seed: 0 };
+    let budget = if device_rate > 0.0 { 5.0 * device_rate } else { BUDGET_FLOPS };
+    let most = if device_rate > 0.0 { 20_000.0 } else { 200.0 };
     let records =
-        (BUDGET_FLOPS / (2.0 * architecture.parameters() as f64) / LENGTH as f64).clamp(4.0, 200.0) as usize;
+        (budget / (2.0 * architecture.parameters() as f64) / LENGTH as f64).clamp(4.0, most) as usize;
     let examples: Vec<Example> = (0..records)
         .map(|_| {
             let sequence: Vec<u8> = (0..LENGTH).map(|_| letters[random.below(letters.len())]).collect();
@@ -82,20 +126,28 @@ fn measure(name: &str, architecture: &Architecture) {
             task.example(tokens, &model.tokenizer)
         })
         .collect();
-    let start = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let start = Instant::now();
     std::thread::scope(|scope| {
         for part in examples.chunks(examples.len().div_ceil(threads)) {
             let model = &model;
             scope.spawn(move || {
-                let mut sum = CurvatureSum::new(model.head.hidden_size);
-                accumulate(&mut Gradients::new(model), part, &mut sum).expect("finite gradients");
+                let (mut gradients, mut sum) =
+                    (Gradients::new(model), CurvatureSum::new(model.head.hidden_size));
+                // as many tokens together as a job takes
+                for batch in part.chunks(20) {
+                    accumulate(&mut gradients, batch, &mut sum).expect("finite gradients");
+                }
             });
         }
     });
     let rate = (records * (LENGTH + 2)) as f64 / start.elapsed().as_secs_f64();
+    let share = match device_rate {
+        0.0 => "-".to_string(),
+        of => format!("{:.1}%", 100.0 * rate * 2.0 * architecture.parameters() as f64 / of),
+    };
     println!(
-        "{name:<10} {:>9} {loading:>8.1} {rate:>12.0} {:>12}",
+        "{name:<10} {:>9} {loading:>8.1} {rate:>12.0} {:>12} {share:>10}",
         architecture.parameters(),
         peak_mebibytes()
     );

@@ -9,6 +9,7 @@ mod pages;
 mod pipeline;
 mod real_models;
 mod reference;
+mod second_opinion;
 mod service;
 mod service_fixture;
 mod service_jobs;

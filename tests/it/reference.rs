@@ -131,6 +131,16 @@ fn compare(folder: &str, model: &Model) {
     }
 }
 
+/// The devices that candle's form is tried on: the CPU, and the GPU that BIOPRUNE_TEST_GPU numbers (`just gpu-check`).
+fn devices() -> Vec<(Device, Vec<(DType, f64)>)> {
+    let mut devices = vec![(Device::Cpu, vec![(DType::F64, 2e-5), (DType::F32, 2e-5), (DType::BF16, 0.2)])];
+    if let Ok(number) = std::env::var("BIOPRUNE_TEST_GPU") {
+        let gpu = Device::new_cuda(number.parse().unwrap()).unwrap();
+        devices.push((gpu, vec![(DType::F32, 1e-3), (DType::BF16, 0.2)]));
+    }
+    devices
+}
+
 /// What GPUs run, here on the CPU: in f64 it tells how far the f32 engine is off, in bf16 what that precision costs.
 #[test]
 fn candles_form_of_every_family_agrees_with_the_engine() {
@@ -155,11 +165,13 @@ fn candles_form_of_every_family_agrees_with_the_engine() {
             scores
         };
         let engine = influence(&open(&path));
-        for (dtype, tolerance) in [(DType::F64, 2e-5), (DType::F32, 2e-5), (DType::BF16, 0.2)] {
-            let model = open_on(&path, &Placement::Candle { device: Device::Cpu, dtype });
-            let error = relative(&influence(&model), &engine);
-            println!("{folder} in {dtype:?}: largest difference {error:.2e}");
-            assert!(error <= tolerance, "{folder} in {dtype:?}: {error:e} is above {tolerance:e}");
+        for (device, precisions) in devices() {
+            for (dtype, tolerance) in precisions {
+                let model = open_on(&path, &Placement::Candle { device: device.clone(), dtype });
+                let error = relative(&influence(&model), &engine);
+                println!("{folder} on {device:?} in {dtype:?}: largest difference {error:.2e}");
+                assert!(error <= tolerance, "{folder} in {dtype:?}: {error:e} is above {tolerance:e}");
+            }
         }
     }
 }
