@@ -150,3 +150,11 @@ Examples:
 
   Several budgets, objectives and estimators in one go:
     bioprune evaluate rna.fa.gz -o evaluation/ --keep 1%,10%,30% --groups 'header:^([^|]+)' --objectives masked-lm,reconstruction --estimators plain,debiased";
+
+pub(super) const EMBED: &str = "\
+Examples:
+  One vector for each record, the mean of its residues' hidden states:
+    bioprune embed rna.fa.gz -o embeddings.parquet
+
+  A vector for each residue, under a model of the hub:
+    bioprune embed proteins.fa.gz -o embeddings.parquet --per-residue --model facebook/esm2_t12_35M_UR50D";

@@ -18,7 +18,7 @@ mod table;
 mod train;
 
 use crate::pipeline::{
-    CurvatureRequest, EvaluateRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
+    CurvatureRequest, EmbedRequest, EvaluateRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
 };
 use crate::service::ServeOptions;
 use crate::train::TrainRequest;
@@ -83,6 +83,8 @@ enum Command {
     Jobs(JobsCommand),
     #[command(after_help = examples::TRAIN)]
     Train(Box<TrainRequest>),
+    #[command(after_help = examples::EMBED)]
+    Embed(EmbedRequest),
     #[command(after_help = examples::EVALUATE)]
     Evaluate(Box<EvaluateRequest>),
     /// List the reference models that have a name, or show one

@@ -40,6 +40,7 @@ pub(super) fn name(stage: Stage) -> &'static str {
         Stage::Curvature => "curvature",
         Stage::Score => "score",
         Stage::Select => "select",
+        Stage::Embed => "embed",
     }
 }
 

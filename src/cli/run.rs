@@ -19,6 +19,7 @@ pub(super) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Merge(request) => here(console, |context| pipeline::merge(&request, context)),
         Command::Jobs(command) => remote::jobs(&command, console),
         Command::Train(request) => train::run(&request, console),
+        Command::Embed(request) => here(console, |context| pipeline::embed(&request, context)),
         Command::Evaluate(request) => evaluate::run(&request, console),
         Command::Serve(options) => {
             service::serve(&options, |url| console.line(&format!("bioprune: listening on {url}")))

@@ -1,7 +1,9 @@
 //! What a person wants to know when a job is done.
 
 use super::table::fields;
-use crate::pipeline::{Counts, CurvatureSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary};
+use crate::pipeline::{
+    Counts, CurvatureSummary, EmbedSummary, MergeSummary, PruneSummary, ScoreSummary, SelectSummary,
+};
 use crate::report::quantity::{counted, grouped, share, short, span};
 
 pub(super) type Row = (&'static str, String);
@@ -68,6 +70,26 @@ impl Summary for CurvatureSummary {
         rows.push(sampled_row(self));
         rows.push(("time", span(self.seconds)));
         rows.push(("result", self.curvature.clone()));
+        rows
+    }
+}
+
+impl Summary for EmbedSummary {
+    fn rows(&self) -> Vec<Row> {
+        let mut rows = vec![("model", self.model.clone())];
+        rows.extend(count_rows(&self.counts));
+        rows.push((
+            "embedded",
+            format!(
+                "{}, vectors of {}, {} tokens at {} tokens/s",
+                counted(self.counts.scored, "record"),
+                grouped(self.dimension),
+                grouped(self.tokens),
+                short(self.tokens_per_second)
+            ),
+        ));
+        rows.push(("time", span(self.seconds)));
+        rows.push(("result", self.embeddings.clone()));
         rows
     }
 }

@@ -20,6 +20,8 @@ pub enum Stage {
     Score,
     /// Selecting and writing the coreset
     Select,
+    /// Writing hidden states of records
+    Embed,
 }
 
 /// How far a job is.

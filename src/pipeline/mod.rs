@@ -7,6 +7,7 @@ mod choose;
 mod context;
 mod coreset;
 mod curvature;
+mod embed;
 mod evaluate;
 mod evidence;
 mod groups;
@@ -31,6 +32,7 @@ mod workers;
 pub use choose::AUTO;
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
+pub use embed::{EmbedRequest, EmbedSummary, embed};
 pub use evaluate::{
     Control, EvaluateRequest, EvaluateSummary, EvaluationProgress, HeldOutOptions, Protocol, TrainerOptions,
     evaluate,

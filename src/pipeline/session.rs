@@ -172,13 +172,24 @@ impl<'a> Session<'a> {
         Ok((reading.counts, tokens, seconds))
     }
 
-    fn reading(&self, shard: Option<Shard>) -> Reading<'_> {
+    pub fn reading(&self, shard: Option<Shard>) -> Reading<'_> {
         let encoding = (&self.model.tokenizer, self.model.info.max_tokens as usize);
         Reading::new(&self.dataset, self.dataset.records(shard), encoding, self.input)
     }
 
     fn workers<'s, W>(&'s self, worker: impl FnMut(Gradients<'s>) -> W) -> Vec<W> {
         std::iter::repeat_with(|| Gradients::new(&self.model)).take(self.threads).map(worker).collect()
+    }
+
+    /// The next records as they are, as many as the token budget holds, at least one; `None` at the end.
+    pub fn encoded(&self, reading: &mut Reading) -> Result<Option<Vec<Encoded>>> {
+        let (mut batch, mut tokens) = (Vec::new(), 0);
+        while tokens < self.max_batch_tokens {
+            let Some(encoded) = reading.next(|_| true)? else { break };
+            tokens += encoded.tokens.len();
+            batch.push(encoded);
+        }
+        Ok((!batch.is_empty()).then_some(batch))
     }
 
     /// The next records, as many as the token budget holds, at least one; `None` at the end.

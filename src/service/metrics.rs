@@ -182,6 +182,7 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Curvature => "curvature",
         Stage::Score => "score",
         Stage::Select => "select",
+        Stage::Embed => "embed",
     }
 }
 

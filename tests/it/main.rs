@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod embed;
 mod example;
 mod hub;
 mod invariance;

@@ -145,9 +145,9 @@ pub enum Control {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
-    /// For a first look: 2 layers of size 32, 0.4 M tokens
+    /// For a first look: 2 layers of size 32, 1.2 M tokens
     Quick,
-    /// 3 layers of size 64, 2.4 M tokens
+    /// 3 layers of size 64, 3 M tokens
     Standard,
 }
 
@@ -196,8 +196,8 @@ impl TrainerOptions {
     /// Steps of a training and tokens of a step.
     fn steps(&self) -> (u64, u32) {
         let (steps, tokens) = match self.preset {
-            Protocol::Quick => (400, 1024),
-            Protocol::Standard => (1200, 2048),
+            Protocol::Quick => (1200, 1024),
+            Protocol::Standard => (1500, 2048),
         };
         (self.steps.unwrap_or(steps), self.step_tokens.unwrap_or(tokens))
     }
