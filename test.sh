@@ -2,7 +2,7 @@
 # Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
 #
 #   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
-#   ./test.sh --without-packages   without what comes in Python packages: an S3 server, models that others trained
+#   ./test.sh --without-packages   without what comes in packages: an S3 server, models that others trained, a browser
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
@@ -59,6 +59,20 @@ real_models() {
   export BIOPRUNE_TEST_MODELS
 }
 
+# Chromium, for the pages.
+browser() {
+  if ! command -v chromium > /dev/null; then
+    if [ "$(id -u)" != 0 ]; then
+      echo 'the pages are tested in chromium, which is not installed (--without-packages goes without)' >&2
+      return 1
+    fi
+    apt-get -qq update && apt-get -qq install --no-install-recommends chromium > /dev/null || return
+  fi
+  chromium --version
+  BIOPRUNE_TEST_BROWSER=$(command -v chromium)
+  export BIOPRUNE_TEST_BROWSER
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --no-deps
 }
@@ -76,13 +90,14 @@ step 'licences' python3 .ci/check_licences.py
 if [ $with_packages = yes ]; then
   step 'S3 server' s3_server
   step 'models' real_models
+  step 'browser' browser
 fi
 step 'lints' cargo clippy --locked --release --all-targets -- -D warnings
 step 'documentation' documentation
 if [ $with_packages = yes ]; then
   step 'tests' cargo test --locked --release
 else
-  step 'tests' cargo test --locked --release -- --skip storage_s3 --skip real_models
+  step 'tests' cargo test --locked --release -- --skip storage_s3 --skip real_models --skip pages
 fi
 step 'main job' main_job
 if [ $with_workflows = yes ]; then

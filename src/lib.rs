@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod confounds;
 pub mod error;
+pub mod evaluation;
 pub mod groups;
 pub mod hub;
 pub mod influence;

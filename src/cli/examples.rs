@@ -43,6 +43,9 @@ Examples:
   A seventh of the time for noisier scores, and the curvature from 2,000 records:
     bioprune prune a.fa b.fa.gz --keep 20000 -o out/ --mask-passes 1 --sample 2000
 
+  At most so many of a family, and of these the most influential of each length; families from any clusterer:
+    bioprune prune rna.fa.gz --keep 10% -o out/ --strategy balanced --groups clusters.tsv
+
   The paper's settings: plain estimator, absolute damping, the highest influence:
     bioprune prune rna.fa --keep 1% -o out/ --estimator plain --damping 1e-8 --strategy top-k";
 
@@ -75,6 +78,10 @@ Examples:
 
   The sequences lie elsewhere now:
     bioprune select scores.parquet --keep 200000 -o coreset/ --sequences rna.fa.gz
+
+  At most 7 of a family, which the header tells before a bar, and its control:
+    bioprune select scores.parquet --keep 10% -o top/ --strategy top-k --groups 'header:^([^|]+)' --cap-per-group 7
+    bioprune select scores.parquet --keep 10% -o random/ --strategy random --groups 'header:^([^|]+)' --cap-per-group 7
 
   A control: a random set with the length distribution of that coreset:
     bioprune select scores.parquet --keep 10% -o control/ --strategy random-matched --match coreset/";
@@ -136,3 +143,17 @@ pub(super) const MAN: &str = "\
 Examples:
     bioprune man | man -l -
     bioprune man ~/.local/share/man/man1";
+
+pub(super) const EVALUATE: &str = "\
+Examples:
+  Is a tenth by influence better than a random tenth? Families are told by the headers, as in RF00001|X01556:
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --group-separator '|'
+
+  A first look, in minutes:
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --group-separator '|' --preset quick --seeds 3
+
+  A coreset that is there already, and proteins whose clusters a table tells:
+    bioprune evaluate proteins.fa.gz -o evaluation/ --keep 10% --groups clusters.tsv --selection out/
+
+  Several budgets, objectives and estimators in one go:
+    bioprune evaluate rna.fa.gz -o evaluation/ --keep 1%,10%,30% --group-separator '|' --objectives masked-lm,reconstruction --estimators plain,debiased";

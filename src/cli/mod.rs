@@ -4,6 +4,7 @@
 //! instead of running it here. Results go to stdout, everything else to stderr.
 
 mod console;
+mod evaluate;
 mod examples;
 mod generate;
 mod logging;
@@ -16,7 +17,9 @@ mod summary;
 mod table;
 mod train;
 
-use crate::pipeline::{CurvatureRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest};
+use crate::pipeline::{
+    CurvatureRequest, EvaluateRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
+};
 use crate::service::ServeOptions;
 use crate::train::TrainRequest;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -80,6 +83,8 @@ enum Command {
     Jobs(JobsCommand),
     #[command(after_help = examples::TRAIN)]
     Train(Box<TrainRequest>),
+    #[command(after_help = examples::EVALUATE)]
+    Evaluate(Box<EvaluateRequest>),
     /// List the reference models that have a name, or show one
     #[command(after_help = examples::MODELS, subcommand)]
     Models(ModelsCommand),

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::summary::Summary;
-use super::{Command, Job, generate, models, remote, signals, train};
+use super::{Command, Job, evaluate, generate, models, remote, signals, train};
 use crate::error::Result;
 use crate::jobs::JobRequest;
 use crate::pipeline::{self, CancelToken, Context};
@@ -19,6 +19,7 @@ pub(super) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Merge(request) => here(console, |context| pipeline::merge(&request, context)),
         Command::Jobs(command) => remote::jobs(&command, console),
         Command::Train(request) => train::run(&request, console),
+        Command::Evaluate(request) => evaluate::run(&request, console),
         Command::Serve(options) => {
             service::serve(&options, |url| console.line(&format!("bioprune: listening on {url}")))
         }

@@ -275,7 +275,7 @@ type Contents = (Vec<(String, StoredTensor)>, Map<String, Value>);
 
 /// The tensors of a file, and what it says of its architecture.
 fn read(bytes: &[u8], name: &str) -> Result<Contents> {
-    if pickle::is_torch(bytes) {
+    if pickle::is_torch(bytes) && !tensor_file::is_tensor_file(bytes) {
         let checkpoint = pickle::read(bytes).map_err(|error| {
             Error::model(format!("model {name} is not a PyTorch file that can be read")).caused_by(error)
         })?;

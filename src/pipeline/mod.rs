@@ -7,6 +7,7 @@ mod choose;
 mod context;
 mod coreset;
 mod curvature;
+mod evaluate;
 mod evidence;
 mod groups;
 mod merge;
@@ -30,6 +31,10 @@ mod workers;
 pub use choose::AUTO;
 pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
+pub use evaluate::{
+    Control, EvaluateRequest, EvaluateSummary, EvaluationProgress, HeldOutOptions, Protocol, TrainerOptions,
+    evaluate,
+};
 pub use merge::merge;
 pub use preset::Preset;
 pub use prune::prune;

@@ -11,7 +11,7 @@ const COVERAGE_EXCLUDES: f64 = 0.1;
 
 impl StrategyOptions {
     /// The rule; `matched` holds the lengths of the selection that `random-matched` follows.
-    pub(super) fn rule(&self, matched: Option<&LengthHistogram>) -> Result<Rule> {
+    pub(in crate::pipeline) fn rule(&self, matched: Option<&LengthHistogram>) -> Result<Rule> {
         let cap = self.cap_per_group;
         let mut rule = match self.strategy {
             Strategy::TopK => Rule::top_k(),
@@ -58,7 +58,10 @@ impl StrategyOptions {
             } else {
                 return Ok(());
             };
-            return invalid("groups", &format!("{needed}: allowed are a table, header:REGEX and source"));
+            return invalid(
+                "groups",
+                &format!("{needed}: allowed are a table, header:REGEX, source and near"),
+            );
         }
         Ok(())
     }

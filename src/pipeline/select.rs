@@ -117,14 +117,15 @@ impl Job<'_> {
         let selection = find(&pool, &rule, self.keep, self.seed)?;
         context.cancel.check()?;
 
-        let mut coreset = Coreset::create(dataset, output, context, selection.kept.records)?;
+        let mut coreset = Coreset::create(dataset, pool.groups, output, context, selection.kept.records)?;
         let (mut influence, mut length) = (Distribution::default(), Distribution::default());
-        let mut highest = f32::NEG_INFINITY;
+        let (mut highest, mut ordinal) = (f32::NEG_INFINITY, 0);
         selection.stream(&pool, &mut |candidate, pick| {
             highest = highest.max(candidate.influence);
             influence.add(candidate.influence, pick.is_some());
             length.add(candidate.residues as f32, pick.is_some());
-            pick.map_or(Ok(()), |pick| coreset.write(&pick, candidate.record_hash))
+            ordinal += 1;
+            pick.map_or(Ok(()), |pick| coreset.write(ordinal - 1, &pick, candidate.record_hash))
         })?;
         for committed in coreset.finish()? {
             self.outputs.push(output_file(&committed));
@@ -227,6 +228,7 @@ impl Job<'_> {
                 strata,
             },
             groups: groups.map(|groups| GroupFacts {
+                from: self.groups.groups.as_ref().map(ToString::to_string).unwrap_or_default(),
                 sources: groups.sources.iter().map(InputFile::from).collect(),
                 ungrouped: groups.ungrouped,
                 unknown: groups.unknown,
@@ -250,7 +252,7 @@ pub(super) fn output_file(committed: &Committed) -> OutputFile {
     OutputFile { uri: committed.location.to_string(), size: committed.size, sha256: committed.sha256.clone() }
 }
 
-fn put(output: &Location, name: &str, bytes: &[u8], context: &Context) -> Result<Committed> {
+pub(super) fn put(output: &Location, name: &str, bytes: &[u8], context: &Context) -> Result<Committed> {
     let location = output.join(name);
     let mut writer = context.storage.create(&location)?;
     writer.write_all(bytes).map_err(|error| io_error(&location, error))?;

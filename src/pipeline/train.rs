@@ -3,10 +3,11 @@
 use super::reading::Reading;
 use super::{Context, TrainSummary, session};
 use crate::error::Result;
+use crate::groups::{Columns, Table};
 use crate::model;
-use crate::sequence::{Dataset, InputFormat, InputOptions};
+use crate::sequence::Dataset;
 use crate::storage::{Location, io_error};
-use crate::train::{self, Corpus, Groups, Observer, Precision, TrainRequest, TrainedModel};
+use crate::train::{self, Corpus, Groups, Observer, Precision, SplitOptions, TrainRequest, TrainedModel};
 use std::io::Write;
 
 /// Trains a masked language model and writes it; `follow` is told how the training goes.
@@ -32,7 +33,8 @@ pub fn train(
         context.cancel.check()?;
         records.push(Ok((record.header, record.hash, record.tokens)));
     }
-    let groups = request.split.groups.as_ref().map(|table| groups(table, request, context)).transpose()?;
+    let groups =
+        request.split.groups.as_ref().map(|table| groups(table, &request.split, context)).transpose()?;
     let corpus = Corpus::read(records.into_iter(), groups.as_ref(), &request.split, request.seed)?;
     let mut observer = Following { context, precision: request.precision(), output: &output, follow };
     let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
@@ -40,12 +42,12 @@ pub fn train(
     Ok(TrainSummary { model: output.to_string(), report })
 }
 
-/// The table of groups: its lines are read as a text input's.
-fn groups(table: &str, request: &TrainRequest, context: &Context) -> Result<Groups> {
-    let options = InputOptions { input_format: InputFormat::Text, ..InputOptions::default() };
-    let dataset = Dataset::open(&context.storage, &[table.to_string()], &options)?;
-    let lines = dataset.records(None).map(|line| Ok(line?.sequence().to_vec()));
-    Groups::read(table, request.split.group_column.as_deref(), lines)
+/// The table of groups.
+pub(super) fn groups(table: &str, split: &SplitOptions, context: &Context) -> Result<Groups> {
+    let columns = split.group_column.clone().map(|name| Columns::first_and(name));
+    let mut lines = Table::open(&context.storage, table, columns.as_ref())?;
+    let pairs = std::iter::from_fn(|| lines.next().transpose());
+    Groups::read(table, pairs.map(|line| line.map(|line| (line.id, line.group))))
 }
 
 struct Following<'a> {

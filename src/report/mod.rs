@@ -2,11 +2,13 @@
 //! and plots for a person.
 //!
 //! A job fills in one [`Manifest`] and, record by record, a [`Distribution`] of the influence and one of the lengths;
-//! [`render`] makes the page out of them. The page is one file without scripts or anything to load.
+//! [`render`] makes the page out of them. An [`Evaluation`] is what comparing coresets leaves. A page is one file without scripts or anything to load.
 
 mod axis;
 mod confounds;
 mod distribution;
+mod evaluation;
+mod evaluation_page;
 mod findings;
 #[cfg(test)]
 mod fixture;
@@ -17,6 +19,10 @@ pub mod quantity;
 mod tables;
 
 pub use distribution::{Both, Distribution, Histogram, Stats};
+pub use evaluation::{
+    ConditionResult, Evaluation, HeldOutSet, Pair, TrainingResult, comparisons_tsv, losses_tsv,
+};
+pub use evaluation_page::render_evaluation;
 pub use findings::findings;
 pub use manifest::{
     GroupFacts, InputFile, Manifest, OutputFile, SCHEMA_VERSION, Scoring, Selection, SetSize, Stratum, Tool,

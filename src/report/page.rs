@@ -13,16 +13,7 @@ const STYLE: &str = include_str!("style.css");
 /// The page as one HTML document that loads nothing and runs nothing.
 pub fn render(data: &ReportData) -> String {
     let manifest = &data.manifest;
-    let title = title(manifest);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{0}</title><style>{STYLE}</style></head>\n<body>\
-         <header><h1>{0}</h1><p>{1}</p></header>\n<main>",
-        Escaped(&title),
-        Escaped(&subtitle(manifest))
-    );
+    let mut page = String::new();
     page.push_str(&headline(manifest));
     let findings = findings(data);
     if !findings.is_empty() {
@@ -47,23 +38,36 @@ pub fn render(data: &ReportData) -> String {
     section(&mut page, "Lengths before and after", &length.render());
     section(&mut page, "What explains the scores", &confounds(&manifest.confounds));
     section(&mut page, "Strata", &tables::strata(&manifest.selection));
-    section(&mut page, "What was asked", &tables::parameters(manifest));
+    section(&mut page, "What was asked", &tables::parameters(&manifest.parameters));
     section(&mut page, "How records were scored", &tables::scoring(manifest));
     let tables_of_groups = manifest.groups.iter().flat_map(|groups| &groups.sources);
     let read: Vec<InputFile> = manifest.inputs.iter().chain(tables_of_groups).cloned().collect();
     section(&mut page, "What was read", &(tables::counts(manifest) + &tables::inputs(&read)));
     section(&mut page, "What was written", &tables::outputs(&manifest.outputs));
-    page.push_str(&format!(
-        "</main>\n<footer>{} {} · {} threads · {} to {} · seed {} · every fact of this page is in manifest.json\
-         </footer></body></html>\n",
-        Escaped(&manifest.tool.name),
-        Escaped(&manifest.tool.version),
+    let footer = format!(
+        "{} {} · {} threads · {} to {} · seed {} · every fact of this page is in manifest.json",
+        manifest.tool.name,
+        manifest.tool.version,
         manifest.threads,
-        Escaped(&manifest.started),
-        Escaped(&manifest.finished),
+        manifest.started,
+        manifest.finished,
         manifest.seed
-    ));
-    page
+    );
+    document(&title(manifest), &subtitle(manifest), &page, &footer)
+}
+
+/// The frame of every page. `main` is markup, the rest is text.
+pub(super) fn document(title: &str, subtitle: &str, main: &str, footer: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{0}</title><style>{STYLE}</style></head>\n<body>\
+         <header><h1>{0}</h1><p>{1}</p></header>\n<main>{main}</main>\n<footer>{2}</footer></body></html>\n",
+        Escaped(title),
+        Escaped(subtitle),
+        Escaped(footer)
+    )
 }
 
 fn section(page: &mut String, title: &str, content: &str) {

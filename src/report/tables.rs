@@ -51,10 +51,16 @@ pub(super) fn table(head: &[&str], class: &str, rows: impl Iterator<Item = Vec<S
     )
 }
 
+/// A table of numbers after each row's name.
+pub(super) fn numbers(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let escaped = |cells: Vec<String>| cells.iter().map(|cell| Escaped(cell).to_string()).collect();
+    table(head, "numbers", rows.into_iter().map(escaped))
+}
+
 /// What was asked: the request as it was made, unset fields left out.
-pub(super) fn parameters(manifest: &Manifest) -> String {
+pub(super) fn parameters(asked: &Value) -> String {
     let empty = serde_json::Map::new();
-    let fields = manifest.parameters.as_object().unwrap_or(&empty);
+    let fields = asked.as_object().unwrap_or(&empty);
     pairs(fields.iter().filter_map(|(name, value)| Some((name.as_str(), parameter(value)?))))
 }
 

@@ -65,7 +65,7 @@ pub(super) fn from_store(action: Action, location: &Location, error: object_stor
 
 pub(super) fn from_io(action: Action, location: &Location, error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::NotFound => action.not_found(location),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => action.not_found(location),
         io::ErrorKind::PermissionDenied => action.denied(location).caused_by(error),
         _ => unwrap_io(error).unwrap_or_else(|error| action.failed(location).caused_by(error)),
     }

@@ -1,7 +1,7 @@
 //! What a masked model must beat: residue frequencies, and frequencies given two neighbours.
 
 use super::masking::{MaskRule, Masked, Residues};
-use super::{EVALUATION_SEED, EncodedRecord, HeldOutLoss};
+use super::{EVALUATION_SEED, EncodedRecord, HeldOutLoss, RecordLoss};
 use crate::tokenizer::Tokenizer;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub fn baselines(tokenizer: &Tokenizer, training: &[EncodedRecord], held_out: &[
             let of = (EVALUATION_SEED, 0, record.hash);
             let masked = Masked::new(&record.tokens, &residues, MaskRule::HIDDEN, of);
             let losses = masked.positions.iter().map(|&i| counts.surprise(&record.tokens, i as usize));
-            (record.group, losses.sum(), masked.positions.len())
+            RecordLoss { group: record.group, loss: losses.sum(), residues: masked.positions.len() }
         }))
     };
     Baselines { unigram: loss(&[]), trigram: loss(&[-1, 1]), causal_trigram: loss(&[-2, -1]) }

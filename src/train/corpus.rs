@@ -54,8 +54,7 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Splits records given as header, stable hash and tokens. Which part a record falls in depends on the seed, its
-    /// group and its hash, and not on the other records. `table` is what `options.groups` names.
+    /// Splits records given as header, stable hash and tokens. `table` is what `options.groups` names.
     pub fn read<'r>(
         records: impl Iterator<Item = Result<(Vec<u8>, u64, Vec<u32>)>> + 'r,
         table: Option<&Groups>,
@@ -63,31 +62,67 @@ impl Corpus {
         seed: u64,
     ) -> Result<Corpus> {
         let mut corpus = Corpus::default();
-        let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut splitter = Splitter::new(table, options, seed);
         for record in records {
             let (header, hash, tokens) = record?;
-            let name = match (table, options.group_separator) {
-                (Some(table), _) => table.of(&header)?,
-                (None, Some(separator)) => before(&header, separator),
-                (None, None) => &header[..],
+            let (group, part) = splitter.assign(&header, hash)?;
+            let part = match part {
+                Part::Training => &mut corpus.training,
+                Part::NewGroup => &mut corpus.new_groups,
+                Part::SeenGroup => &mut corpus.seen_groups,
             };
-            let next = u32::try_from(numbers.len()).map_err(|_| {
-                Error::bad_input("there are more than 2^32 groups: --group-separator joins records")
-            })?;
-            let group = *numbers.entry(name.to_vec()).or_insert(next);
-            let unit_of_holdout =
-                options.group_tag.as_deref().and_then(|key| tag(&header, key)).unwrap_or(name);
-            let record = EncodedRecord { hash, tokens, group };
-            let part = if unit(draw_bytes(seed, unit_of_holdout)) < options.holdout {
-                &mut corpus.new_groups
-            } else if unit(draw_bytes(seed, &hash.to_le_bytes())) < options.holdout_records {
-                &mut corpus.seen_groups
-            } else {
-                &mut corpus.training
-            };
-            part.push(record);
+            part.push(EncodedRecord { hash, tokens, group });
         }
         Ok(corpus)
+    }
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Training,
+    /// Held out with its whole group
+    NewGroup,
+    /// Held out alone: others of its group are trained on
+    SeenGroup,
+}
+
+/// Numbers the groups, and deals the records. Which part a record falls in depends on the seed, its group and its hash,
+/// and not on the other records.
+pub struct Splitter<'a> {
+    table: Option<&'a Groups>,
+    options: &'a SplitOptions,
+    seed: u64,
+    numbers: HashMap<Vec<u8>, u32>,
+}
+
+impl<'a> Splitter<'a> {
+    /// `table` is what `options.groups` names.
+    pub fn new(table: Option<&'a Groups>, options: &'a SplitOptions, seed: u64) -> Self {
+        Splitter { table, options, seed, numbers: HashMap::new() }
+    }
+
+    /// The number of the record's group, counted from 0, and the record's part.
+    pub fn assign(&mut self, header: &[u8], hash: u64) -> Result<(u32, Part)> {
+        let name = match (self.table, self.options.group_separator) {
+            (Some(table), _) => table.of(header)?,
+            (None, Some(separator)) => before(header, separator),
+            (None, None) => header,
+        };
+        let next = u32::try_from(self.numbers.len()).map_err(|_| {
+            Error::bad_input("there are more than 2^32 groups: --group-separator joins records")
+        })?;
+        let group = *self.numbers.entry(name.to_vec()).or_insert(next);
+        let unit_of_holdout =
+            self.options.group_tag.as_deref().and_then(|key| tag(header, key)).unwrap_or(name);
+        let part = if unit(draw_bytes(self.seed, unit_of_holdout)) < self.options.holdout {
+            Part::NewGroup
+        } else if unit(draw_bytes(self.seed, &hash.to_le_bytes())) < self.options.holdout_records {
+            Part::SeenGroup
+        } else {
+            Part::Training
+        };
+        Ok((group, part))
     }
 }
 
@@ -144,8 +179,9 @@ mod tests {
 
     #[test]
     fn a_table_tells_the_groups() {
-        let lines = (0..3000).map(|i| Ok(format!("r{i}\tgroup{}", i % 7).into_bytes()));
-        let table = Groups::read("g.tsv", None, lines).unwrap();
+        let lines =
+            (0..3000).map(|i| Ok((format!("r{i}").into_bytes(), format!("group{}", i % 7).into_bytes())));
+        let table = Groups::read("g.tsv", lines).unwrap();
         let records = || (0..3000u64).map(|i| Ok((format!("r{i} text").into_bytes(), i, vec![0, 2])));
         let options = SplitOptions { holdout: 0.5, ..SplitOptions::default() };
         let parts = Corpus::read(records(), Some(&table), &options, 1).unwrap();

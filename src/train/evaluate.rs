@@ -23,18 +23,27 @@ pub struct HeldOutLoss {
     pub by_group: f64,
 }
 
+/// What one held-out record lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecordLoss {
+    pub group: u32,
+    /// In nats, summed over the masked residues
+    pub loss: f64,
+    /// Masked residues; 0 for a record without a definite residue
+    pub residues: usize,
+}
+
 impl HeldOutLoss {
-    /// From each record's group, summed loss and number of masked residues.
-    pub(super) fn of(records: impl Iterator<Item = (u32, f64, usize)>) -> Self {
+    pub(super) fn of(records: impl Iterator<Item = RecordLoss>) -> Self {
         let (mut sum, mut residues, mut means, mut count) = (0.0, 0usize, 0.0, 0usize);
         let mut groups: BTreeMap<u32, (f64, usize)> = BTreeMap::new();
-        for (group, loss, n) in records.filter(|(_, _, n)| *n > 0) {
-            let mean = loss / n as f64;
-            sum += loss;
-            residues += n;
+        for record in records.filter(|record| record.residues > 0) {
+            let mean = record.loss / record.residues as f64;
+            sum += record.loss;
+            residues += record.residues;
             means += mean;
             count += 1;
-            let entry = groups.entry(group).or_default();
+            let entry = groups.entry(record.group).or_default();
             entry.0 += mean;
             entry.1 += 1;
         }
@@ -53,6 +62,16 @@ pub fn evaluate(
     records: &[EncodedRecord],
     threads: usize,
 ) -> Result<HeldOutLoss> {
+    Ok(HeldOutLoss::of(record_losses(model, tokenizer, records, threads)?.into_iter()))
+}
+
+/// The same, record by record in their order.
+pub fn record_losses(
+    model: &TrainedModel,
+    tokenizer: &Tokenizer,
+    records: &[EncodedRecord],
+    threads: usize,
+) -> Result<Vec<RecordLoss>> {
     of_trained(model, tokenizer, MaskRule::HIDDEN, records, threads)
 }
 
@@ -64,7 +83,7 @@ pub fn evaluate_as_bert(
     records: &[EncodedRecord],
     threads: usize,
 ) -> Result<HeldOutLoss> {
-    of_trained(model, tokenizer, MaskRule::BERT, records, threads)
+    Ok(HeldOutLoss::of(of_trained(model, tokenizer, MaskRule::BERT, records, threads)?.into_iter()))
 }
 
 fn of_trained(
@@ -73,7 +92,7 @@ fn of_trained(
     rule: MaskRule,
     records: &[EncodedRecord],
     threads: usize,
-) -> Result<HeldOutLoss> {
+) -> Result<Vec<RecordLoss>> {
     let model = MaskedLm::new(&model.architecture, model.tensors.clone()).map_err(engine)?;
     measure(&model, (&Residues::of(tokenizer), rule), records, threads)
 }
@@ -83,7 +102,7 @@ pub(super) fn measure(
     (residues, rule): (&Residues, MaskRule),
     records: &[EncodedRecord],
     threads: usize,
-) -> Result<HeldOutLoss> {
+) -> Result<Vec<RecordLoss>> {
     let mut batches: Vec<&[EncodedRecord]> = vec![];
     let mut rest = records;
     while !rest.is_empty() {
@@ -110,11 +129,11 @@ pub(super) fn measure(
         let mut losses = losses.into_iter().map(f64::from);
         let of_record = |(record, masked): (&EncodedRecord, &Masked)| {
             let n = masked.targets.len();
-            (record.group, losses.by_ref().take(n).sum::<f64>(), n)
+            RecordLoss { group: record.group, loss: losses.by_ref().take(n).sum(), residues: n }
         };
         Ok(batch.iter().zip(&masked).map(of_record).collect::<Vec<_>>())
     })?;
-    Ok(HeldOutLoss::of(losses.into_iter().flatten()))
+    Ok(losses.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -124,7 +143,8 @@ mod tests {
     #[test]
     fn the_three_means_weigh_residues_records_and_groups() {
         let records = [(0, 6.0, 3), (0, 4.0, 1), (1, 0.0, 0), (2, 1.0, 1)];
-        let loss = HeldOutLoss::of(records.into_iter());
+        let of = |(group, loss, residues)| RecordLoss { group, loss, residues };
+        let loss = HeldOutLoss::of(records.into_iter().map(of));
         assert_eq!(loss.by_residue, 11.0 / 5.0);
         assert_eq!(loss.by_record, (2.0 + 4.0 + 1.0) / 3.0);
         assert_eq!(loss.by_group, (3.0 + 1.0) / 2.0);

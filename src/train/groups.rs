@@ -1,7 +1,7 @@
 //! A table that tells each record's group, for data whose headers do not.
 
 use crate::error::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Groups by record id.
 #[derive(Debug)]
@@ -12,36 +12,17 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// From the lines of a tab-separated table whose first column is the id. The group is the column that the first
-    /// line calls `column`, or else the second.
-    pub fn read(
-        name: &str,
-        column: Option<&str>,
-        mut lines: impl Iterator<Item = Result<Vec<u8>>>,
-    ) -> Result<Self> {
-        let mut by_id = HashMap::new();
-        let index = match column {
-            None => 1,
-            Some(column) => {
-                let heading = lines.next().transpose()?.unwrap_or_default();
-                let named = fields(&heading).position(|field| field == column.as_bytes());
-                named.ok_or_else(|| {
-                    let heading = String::from_utf8_lossy(&heading);
-                    Error::bad_input(format!(
-                        "{name} has no column {column:?}; its first line is {heading:?}"
-                    ))
-                })?
-            }
+    /// From the ids and groups of a table's lines. Representatives and their members, as MMseqs2 writes them, are told
+    /// by that each representative is a member of itself: the member is the id then.
+    pub fn read(name: &str, lines: impl Iterator<Item = Result<(Vec<u8>, Vec<u8>)>>) -> Result<Self> {
+        let lines = lines.collect::<Result<Vec<_>>>()?;
+        let of_themselves: HashSet<&[u8]> =
+            lines.iter().filter(|(id, group)| id == group).map(|(id, _)| &id[..]).collect();
+        let representatives_first = lines.iter().all(|(first, _)| of_themselves.contains(&first[..]));
+        let by_id = match representatives_first {
+            true => lines.into_iter().map(|(representative, member)| (member, representative)).collect(),
+            false => lines.into_iter().collect(),
         };
-        for line in lines {
-            let line = line?;
-            let (id, group) = (fields(&line).next().unwrap_or_default(), fields(&line).nth(index));
-            let group = group.ok_or_else(|| {
-                let line = String::from_utf8_lossy(&line);
-                Error::bad_input(format!("{name}: line {line:?} has no column {}", index + 1))
-            })?;
-            by_id.insert(id.to_vec(), group.to_vec());
-        }
         Ok(Groups { name: name.to_string(), by_id })
     }
 
@@ -56,35 +37,29 @@ impl Groups {
     }
 }
 
-fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.trim_ascii_end().split(|&byte| byte == b'\t')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn groups(column: Option<&str>, table: &str) -> Result<Groups> {
-        Groups::read("g.tsv", column, table.lines().map(|line| Ok(line.as_bytes().to_vec())))
+    fn groups(lines: &[(&str, &str)]) -> Groups {
+        let lines = lines.iter().map(|(id, group)| Ok((id.as_bytes().to_vec(), group.as_bytes().to_vec())));
+        Groups::read("g.tsv", lines).unwrap()
     }
 
     #[test]
-    fn the_group_is_the_named_column_or_the_second() {
-        let table = "id\tat50\tat30\nP1\ta\tb\r\nP2\tc\td\n";
-        for (column, of_p1, of_p2) in
-            [(None, b"a", b"c"), (Some("at50"), b"a", b"c"), (Some("at30"), b"b", b"d")]
-        {
-            let groups = groups(column, table).unwrap();
-            assert_eq!((groups.of(b"P1 x=y").unwrap(), groups.of(b"P2").unwrap()), (&of_p1[..], &of_p2[..]));
-        }
+    fn the_id_is_first_unless_representatives_are() {
+        let families = groups(&[("P1", "a"), ("P2", "c"), ("P3", "a")]);
+        assert_eq!((families.of(b"P1 x=y").unwrap(), families.of(b"P2").unwrap()), (&b"a"[..], &b"c"[..]));
+        let clusters = groups(&[("P2", "P2"), ("P2", "P1"), ("P3", "P3")]);
+        assert_eq!((clusters.of(b"P1").unwrap(), clusters.of(b"P3").unwrap()), (&b"P2"[..], &b"P3"[..]));
+        // Members first, as other clusterers write them.
+        let members = groups(&[("P2", "P2"), ("P1", "P2"), ("P3", "P3")]);
+        assert_eq!((members.of(b"P1").unwrap(), members.of(b"P3").unwrap()), (&b"P2"[..], &b"P3"[..]));
     }
 
     #[test]
-    fn what_is_missing_is_named() {
-        let message = |column, table| groups(column, table).unwrap_err().message;
-        assert!(message(Some("at90"), "id\tat50\n").contains("at90"));
-        assert!(message(None, "P1\n").contains("P1"));
-        let error = groups(None, "P1\ta\n").unwrap().of(b"P7 text").unwrap_err().message;
+    fn a_record_without_a_line_is_named() {
+        let error = groups(&[("P1", "a")]).of(b"P7 text").unwrap_err().message;
         assert!(error.contains("`P7`") && error.contains("g.tsv"), "{error}");
     }
 }

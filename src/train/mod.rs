@@ -23,12 +23,12 @@ mod tests;
 mod trainer;
 
 pub use baseline::{Baselines, baselines};
-pub use corpus::{Corpus, SplitOptions};
-pub use evaluate::{HeldOutLoss, evaluate, evaluate_as_bert};
+pub use corpus::{Corpus, Part, SplitOptions, Splitter};
+pub use evaluate::{HeldOutLoss, RecordLoss, evaluate, evaluate_as_bert, record_losses};
 pub use groups::Groups;
 pub use model::{Precision, TrainedModel};
 pub use report::{HeldOut, Progress, TrainReport};
-pub use request::{TrainRequest, train};
+pub use request::{ArchitectureName, TrainRequest, train};
 pub use trainer::Trainer;
 
 use crate::error::{Error, Result};

@@ -102,7 +102,8 @@ impl<'a> Trainer<'a> {
 
     fn measure(&self, state: &State) -> Option<Result<HeldOutLoss>> {
         let of = (&self.residues, MaskRule::HIDDEN);
-        (!self.held_out.is_empty()).then(|| measure(&state.model, of, self.held_out, self.options.threads))
+        let losses = || measure(&state.model, of, self.held_out, self.options.threads);
+        (!self.held_out.is_empty()).then(|| Ok(HeldOutLoss::of(losses()?.into_iter())))
     }
 
     /// The gradient of the summed loss of a step.

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["batching"],
     &["model"],
     &["influence", "train"],
-    &["selection"],
+    &["evaluation", "selection"],
     &["confounds", "scores"],
     &["report"],
     &["pipeline"],

@@ -3,8 +3,10 @@
 mod architecture;
 mod cli;
 mod example;
+mod groups;
 mod hub;
 mod invariance;
+mod pages;
 mod pipeline;
 mod real_models;
 mod reference;

@@ -1,6 +1,7 @@
 //! The command line as a user meets it: the real program, its exit status, and what it says where.
 
 mod bad_input;
+mod evaluate;
 mod jobs;
 mod signals;
 

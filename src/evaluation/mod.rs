@@ -1,0 +1,11 @@
+//! Whether training on one set of records beats training on another: the losses of repeated trainings, compared.
+//!
+//! A training's losses on held-out records are kept group by group ([`GroupLosses`]). Two conditions that were trained
+//! under the same seeds are compared in pairs ([`compare`]): the mean difference, an interval from a bootstrap over groups
+//! and seeds, one from the seeds alone, and a [`Verdict`] that asks both.
+
+mod compare;
+mod losses;
+
+pub use compare::{Comparison, FEWEST_SEEDS, Verdict, compare};
+pub use losses::{Average, GroupLosses};

@@ -1,0 +1,273 @@
+//! What is trained on: each coreset, and the controls it is compared with.
+
+use super::super::{Context, ModelOptions, PruneRequest, prune, select};
+use super::pool::Pool;
+use super::request::{Control, EvaluateRequest};
+use crate::error::{Error, Result};
+use crate::groups::GroupOptions;
+use crate::influence::{Estimator, Objective};
+use crate::pipeline::{ObjectiveOptions, ScoreOptions, StrategyOptions};
+use crate::selection::{
+    Amount, Budget, Candidate, Candidates, LengthHistogram, Rule, Strategy, select as find,
+};
+use crate::sequence::{Dataset, InputFormat, InputOptions};
+use crate::storage::Location;
+use serde::Serialize;
+
+/// One set of records to train on, or one for each seed where it is drawn.
+pub(super) struct Condition {
+    pub name: String,
+    pub kind: Kind,
+    /// The conditions that this one is compared with, by their places in the list
+    pub controls: Vec<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    Coreset {
+        scoring: usize,
+        strategy: Strategy,
+        keep: Budget,
+    },
+    /// Made by the user
+    Given(Vec<u32>),
+    /// A draw of so many records or residues
+    Random(Budget),
+    /// A draw with the lengths of another condition's records
+    Lengths(usize),
+    Everything,
+}
+
+/// A way to score, and the records' scores under it in the order of the pool.
+pub(super) struct Scored {
+    /// Also the name of its folder
+    pub name: String,
+    candidates: Vec<Candidate>,
+    /// Where each candidate is in the pool; records that the reference model's alphabet left out are not among them
+    places: Vec<u32>,
+    /// The group of each, as the evaluation holds them out
+    groups: Vec<u32>,
+}
+
+/// The options of one scoring.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Scoring {
+    pub objective: Objective,
+    pub estimator: Estimator,
+    /// 1 where the objective has no passes
+    pub mask_passes: u8,
+}
+
+impl Scoring {
+    /// All that a request asks for, each once.
+    pub fn all(request: &EvaluateRequest) -> Vec<Scoring> {
+        let mut all = Vec::new();
+        for &objective in &request.objectives {
+            for &estimator in &request.estimators {
+                for &passes in &request.mask_passes {
+                    let mask_passes = if objective == Objective::MaskedLm { passes } else { 1 };
+                    // the published program has one estimator
+                    let estimator =
+                        if objective == Objective::PaperCode { Estimator::Plain } else { estimator };
+                    let scoring = Scoring { objective, estimator, mask_passes };
+                    if !all.contains(&scoring) {
+                        all.push(scoring);
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn name(&self) -> String {
+        let (objective, estimator) = (value_name(&self.objective), value_name(&self.estimator));
+        match self.objective {
+            Objective::MaskedLm => format!("{objective}-{estimator}-{}", self.mask_passes),
+            _ => format!("{objective}-{estimator}"),
+        }
+    }
+
+    /// Scores the pool, or takes what an earlier run left. The folder is one that `prune` writes, with its report.
+    pub fn score(
+        &self,
+        request: &EvaluateRequest,
+        pool: &Pool,
+        output: &Location,
+        context: &Context,
+    ) -> Result<Scored> {
+        let name = self.name();
+        let folder = output.join(&name);
+        let prune_request = PruneRequest {
+            inputs: vec![pool.file.location.to_string()],
+            output: folder.to_string(),
+            keep: request.keep[0],
+            adapt: false,
+            preset: None,
+            model: ModelOptions { ..request.model.clone() },
+            objective: ObjectiveOptions {
+                objective: self.objective,
+                mask_passes: self.mask_passes,
+                seed: request.seed,
+            },
+            sample: request.sample.clone(),
+            score: ScoreOptions { estimator: self.estimator, damping: request.damping },
+            // Its coreset is only one to look at: groups are those of the evaluation, which no file tells.
+            strategy: match request.strategies[0] {
+                Strategy::Balanced => StrategyOptions::default(),
+                strategy => StrategyOptions { strategy, ..StrategyOptions::default() },
+            },
+            groups: GroupOptions::default(),
+            input: pool_input(&request.input),
+        };
+        prune(&prune_request, context)?;
+        let (scores, _) = select::open(&[folder.join("scores.parquet").to_string()], context)?;
+        let mut candidates: Vec<Candidate> = Vec::new();
+        scores.scan(&mut |some| {
+            candidates.extend_from_slice(some);
+            Ok(())
+        })?;
+        let positions = positions(pool, request, context)?;
+        let place = |candidate: &Candidate| match positions.binary_search(&candidate.position) {
+            Ok(place) => Ok(place as u32),
+            Err(_) => Err(Error::internal("a score is of no record of the pool")),
+        };
+        let places = candidates.iter().map(place).collect::<Result<Vec<u32>>>()?;
+        let groups = places.iter().map(|&place| pool.records[place as usize].group).collect();
+        Ok(Scored { name, candidates, places, groups })
+    }
+}
+
+impl Candidates for Scored {
+    fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
+        visit(&self.candidates)
+    }
+
+    fn group(&self, ordinal: u64) -> Option<u64> {
+        self.groups.get(ordinal as usize).map(|&group| u64::from(group))
+    }
+}
+
+impl Scored {
+    /// The places in the pool of what a rule selects.
+    fn draw(&self, rule: &Rule, keep: Budget, seed: u64) -> Result<Vec<u32>> {
+        let selection = find(self, rule, keep, seed)?;
+        let (mut places, mut all) = (Vec::new(), self.places.iter());
+        selection.stream(self, &mut |_, pick| {
+            let place = all.next();
+            places.extend(place.filter(|_| pick.is_some()));
+            Ok(())
+        })?;
+        Ok(places)
+    }
+}
+
+/// The pool's file is FASTA, whatever the inputs are.
+fn pool_input(input: &InputOptions) -> InputOptions {
+    InputOptions { input_format: InputFormat::Fasta, ..input.clone() }
+}
+
+/// Where each record of the pool's file begins.
+fn positions(pool: &Pool, request: &EvaluateRequest, context: &Context) -> Result<Vec<u64>> {
+    let file = [pool.file.location.to_string()];
+    let dataset = Dataset::open(&context.storage, &file, &pool_input(&request.input))?;
+    dataset.records(None).map(|record| Ok(record?.position)).collect()
+}
+
+/// The name that a flag takes.
+fn value_name(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
+}
+
+/// All conditions of a request, coresets first.
+///
+/// # Errors
+/// `Usage` where a strategy cannot be evaluated.
+pub(super) fn plan(
+    request: &EvaluateRequest,
+    scored: &[Scored],
+    given: Vec<(String, Vec<u32>)>,
+    pool: &Pool,
+) -> Result<Vec<Condition>> {
+    let mut conditions: Vec<Condition> = Vec::new();
+    let sweeps = |many: bool, text: String| if many { text } else { String::new() };
+    for (scoring, named) in scored.iter().enumerate() {
+        for &strategy in &request.strategies {
+            for &keep in &request.keep {
+                let name = format!(
+                    "{}{}{}",
+                    value_name(&strategy),
+                    sweeps(scored.len() > 1, format!("/{}", named.name)),
+                    sweeps(request.keep.len() > 1, format!("@{keep}")),
+                );
+                let kind = Kind::Coreset { scoring, strategy, keep };
+                conditions.push(Condition { name, kind, controls: Vec::new() });
+            }
+        }
+    }
+    conditions.extend(given.into_iter().map(|(name, records)| Condition {
+        name,
+        kind: Kind::Given(records),
+        controls: Vec::new(),
+    }));
+    let coresets = conditions.len();
+    for coreset in 0..coresets {
+        let size = conditions[coreset].size(&conditions, scored, pool, request.seed)?;
+        for &control in &request.controls {
+            let (name, kind) = match control {
+                Control::Everything => ("everything".to_string(), Kind::Everything),
+                Control::Records => {
+                    (format!("random-{}", size.records), Kind::Random(Budget::Records(size.records)))
+                }
+                Control::Residues => {
+                    (format!("random-{}res", size.residues), Kind::Random(Budget::Residues(size.residues)))
+                }
+                Control::Lengths => {
+                    (format!("lengths-of-{}", conditions[coreset].name), Kind::Lengths(coreset))
+                }
+                // of a large coreset ten times as much is more than there is: `everything` stands for it
+                Control::TenTimes if 10 * size.records >= pool.records.len() as u64 => continue,
+                Control::TenTimes => {
+                    let records = 10 * size.records;
+                    (format!("random-{records}"), Kind::Random(Budget::Records(records)))
+                }
+            };
+            let place = conditions.iter().position(|condition| condition.kind == kind).unwrap_or_else(|| {
+                conditions.push(Condition { name, kind, controls: Vec::new() });
+                conditions.len() - 1
+            });
+            conditions[coreset].controls.push(place);
+        }
+    }
+    Ok(conditions)
+}
+
+impl Condition {
+    /// The records to train on under a seed, as places in the pool, in its order.
+    pub fn records(&self, all: &[Condition], scored: &[Scored], pool: &Pool, seed: u64) -> Result<Vec<u32>> {
+        match &self.kind {
+            Kind::Everything => Ok((0..pool.records.len() as u32).collect()),
+            Kind::Given(records) => Ok(records.clone()),
+            Kind::Random(budget) => scored[0].draw(&Rule::random(), *budget, seed),
+            Kind::Coreset { scoring, strategy, keep } => {
+                if *strategy == Strategy::RandomMatched {
+                    return Err(Error::usage("random-matched is a control here: --controls lengths"));
+                }
+                let rule =
+                    StrategyOptions { strategy: *strategy, ..StrategyOptions::default() }.rule(None)?;
+                scored[*scoring].draw(&rule, *keep, seed)
+            }
+            Kind::Lengths(of) => {
+                let matched = all[*of].records(all, scored, pool, seed)?;
+                let mut lengths = LengthHistogram::default();
+                lengths.extend(matched.iter().map(|&place| pool.residues[place as usize]));
+                scored[0].draw(&Rule::random_matched(&lengths)?, Budget::Records(matched.len() as u64), seed)
+            }
+        }
+    }
+
+    fn size(&self, all: &[Condition], scored: &[Scored], pool: &Pool, seed: u64) -> Result<Amount> {
+        let records = self.records(all, scored, pool, seed)?;
+        let sum = records.iter().map(|&place| u64::from(pool.residues[place as usize])).sum();
+        Ok(Amount { records: records.len() as u64, residues: sum })
+    }
+}

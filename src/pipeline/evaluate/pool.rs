@@ -1,0 +1,149 @@
+//! The records of an evaluation: the pool that coresets are taken from, and what is held out of it.
+
+use super::super::Context;
+use super::super::reading::Reading;
+use super::super::train::groups;
+use crate::error::{Code, Error, Result};
+use crate::sequence::{CoresetWriter, Dataset, InputFormat, InputOptions};
+use crate::storage::{Committed, Location};
+use crate::tokenizer::Tokenizer;
+use crate::train::{EncodedRecord, Part, SplitOptions, Splitter};
+use std::collections::{HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_64;
+
+const CORESET: &str = "coreset.fa.gz";
+
+/// All records, held in memory as tokens.
+pub(super) struct Pool {
+    /// In the order of the pool's file
+    pub records: Vec<EncodedRecord>,
+    /// Length of each of them
+    pub residues: Vec<u32>,
+    /// All records of groups that are in no training
+    pub new_groups: Vec<EncodedRecord>,
+    /// Held-out records of groups that trainings may see
+    pub seen_groups: Vec<EncodedRecord>,
+    /// Hashes of all records that are held out, dropped ones too
+    held_out: HashSet<u64>,
+    /// Held-out records that were dropped, because the pool has the same sequence
+    pub leaks: u64,
+    /// The pool as a file
+    pub file: Committed,
+}
+
+impl Pool {
+    /// Reads the inputs, deals the records, and writes those of the pool to `location`.
+    pub fn read(
+        inputs: &[String],
+        input: &InputOptions,
+        (split, seed): (&SplitOptions, u64),
+        (tokenizer, max_tokens): (&Tokenizer, usize),
+        location: &Location,
+        context: &Context,
+    ) -> Result<Pool> {
+        let dataset = Dataset::open(&context.storage, inputs, input)?;
+        let table = split.groups.as_ref().map(|table| groups(table, split, context)).transpose()?;
+        let mut splitter = Splitter::new(table.as_ref(), split, seed);
+        let mut reading = Reading::new(&dataset, dataset.records(None), (tokenizer, max_tokens), input);
+        let (mut records, mut residues, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut new_groups, mut seen_groups) = (Vec::new(), Vec::new());
+        while let Some(record) = reading.next(|_| true)? {
+            context.cancel.check()?;
+            let (group, part) = splitter.assign(&record.header, record.hash)?;
+            let (place, length) = ((record.source, record.position), record.residues);
+            let record = EncodedRecord { hash: record.hash, tokens: record.tokens, group };
+            match part {
+                Part::Training => {
+                    records.push(record);
+                    residues.push(length);
+                    places.push(place);
+                }
+                Part::NewGroup => new_groups.push(record),
+                Part::SeenGroup => seen_groups.push(record),
+            }
+        }
+        let sequences: HashSet<u64> = records.iter().map(sequence_hash).collect();
+        let held_out = new_groups.iter().chain(&seen_groups).map(|record| record.hash).collect();
+        let mut leaks = 0;
+        for part in [&mut new_groups, &mut seen_groups] {
+            let before = part.len();
+            part.retain(|record| !sequences.contains(&sequence_hash(record)));
+            leaks += (before - part.len()) as u64;
+        }
+        if records.is_empty() || new_groups.is_empty() {
+            return Err(Error::bad_input(format!(
+                "{} are in the pool and {} in groups that are held out: an evaluation needs records in both, so several \
+                 groups, and --holdout between 0 and 1",
+                records.len(),
+                new_groups.len()
+            )));
+        }
+        let file = write(&dataset, &places, location, context)?;
+        Ok(Pool { records, residues, new_groups, seen_groups, held_out, leaks, file })
+    }
+}
+
+/// Of the tokens, so that spelling and case make no difference.
+fn sequence_hash(record: &EncodedRecord) -> u64 {
+    let bytes: Vec<u8> = record.tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    xxh3_64(&bytes)
+}
+
+/// Writes the records at `places`, which are in input order.
+fn write(
+    dataset: &Dataset,
+    places: &[(u32, u64)],
+    location: &Location,
+    context: &Context,
+) -> Result<Committed> {
+    let mut writer = CoresetWriter::create(&context.storage, location)?;
+    let mut wanted = places.iter();
+    let mut next = wanted.next();
+    for record in dataset.records(None) {
+        let record = record?;
+        if next == Some(&(record.source, record.position)) {
+            writer.write(&record)?;
+            next = wanted.next();
+        }
+    }
+    match next {
+        None => writer.finish(),
+        Some(_) => Err(Error::new(Code::SourceChanged, "the inputs changed while they were read")),
+    }
+}
+
+impl Pool {
+    /// The places in the pool of the records of a coreset that is there already: a folder with a coreset in it, or
+    /// sequence files. Also the number of its records that are held out, and so are left out of it.
+    pub fn places(&self, coreset: &str, input: &InputOptions, context: &Context) -> Result<(Vec<u32>, u64)> {
+        let folder: Location = coreset.parse()?;
+        let inside = folder.join(CORESET);
+        let file = if context.storage.exists(&inside)? { inside.to_string() } else { coreset.to_string() };
+        let by_hash: HashMap<u64, u32> =
+            (0..).zip(&self.records).map(|(place, record)| (record.hash, place)).collect();
+        // a coreset is FASTA, whatever it was made from
+        let input = InputOptions { input_format: InputFormat::Auto, ..input.clone() };
+        let dataset = Dataset::open(&context.storage, &[file], &input)?;
+        let (mut places, mut left_out) = (Vec::new(), 0);
+        for record in dataset.records(None) {
+            let record = record?;
+            let hash = record.hash();
+            match by_hash.get(&hash) {
+                Some(place) => places.push(*place),
+                None if self.held_out.contains(&hash) => left_out += 1,
+                None => {
+                    return Err(Error::bad_input(format!(
+                        "{}: it is not a record of the inputs, which a coreset to evaluate is made from",
+                        record.describe(&dataset)
+                    )));
+                }
+            }
+        }
+        places.sort_unstable();
+        places.dedup();
+        if places.is_empty() {
+            return Err(Error::bad_input(format!("{coreset}: none of its records is in the pool")));
+        }
+        Ok((places, left_out))
+    }
+}

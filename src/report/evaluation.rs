@@ -1,0 +1,158 @@
+//! What an evaluation leaves: `evaluation.json` with every loss, two tables for other programs, and its verdicts.
+
+use super::Tool;
+use crate::evaluation::{Average, Comparison};
+use crate::train::{Baselines, HeldOutLoss};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt::Write;
+
+/// All that an evaluation found. Losses are in nats a masked residue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    pub tool: Tool,
+    /// What was asked for
+    pub parameters: Value,
+    /// Records that coresets and controls are taken from
+    pub pool: u64,
+    pub pool_residues: u64,
+    /// Held out with their whole groups
+    pub new_groups: HeldOutSet,
+    /// Held out of groups that trainings may see
+    pub seen_groups: HeldOutSet,
+    /// Held-out records that were dropped, because the pool has the same sequence
+    pub leaks: u64,
+    /// Of each coreset that was given, how many of its records are held out, and so are not trained on
+    pub left_out: Vec<(String, u64)>,
+    pub conditions: Vec<ConditionResult>,
+    /// Each coreset against each of its controls
+    pub comparisons: Vec<Pair>,
+    pub started: String,
+    pub finished: String,
+    pub seconds: f64,
+}
+
+/// Records that the models are measured on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOutSet {
+    pub records: u64,
+    pub groups: u64,
+    /// Losses of frequencies that are fitted on the whole pool; absent without records
+    pub baselines: Option<Baselines>,
+}
+
+/// The trainings of one condition, one for each seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConditionResult {
+    pub name: String,
+    pub trainings: Vec<TrainingResult>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingResult {
+    pub seed: u64,
+    /// Records trained on
+    pub records: u64,
+    pub residues: u64,
+    /// Tokens computed in all steps
+    pub tokens: u64,
+    pub seconds: f64,
+    pub new_groups: Option<HeldOutLoss>,
+    pub seen_groups: Option<HeldOutLoss>,
+    /// Loss on some records of new groups, mean over groups, after so many tokens
+    pub curve: Vec<(u64, f64)>,
+}
+
+/// A coreset against a control, by the three averages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    pub condition: String,
+    pub control: String,
+    pub new_groups: Vec<Comparison>,
+    pub seen_groups: Vec<Comparison>,
+}
+
+impl Pair {
+    /// The comparison that a verdict is about.
+    pub(super) fn main(&self) -> Option<&Comparison> {
+        self.new_groups.iter().find(|comparison| comparison.average == Average::Group)
+    }
+}
+
+impl Evaluation {
+    /// One sentence for each pair, by the mean over new groups.
+    pub fn verdicts(&self) -> Vec<String> {
+        let sentence = |pair: &Pair| {
+            let found = pair.main()?;
+            Some(format!("{} against {}: {found}", pair.condition, pair.control))
+        };
+        self.comparisons.iter().filter_map(sentence).collect()
+    }
+}
+
+impl ConditionResult {
+    /// The mean over the seeds of a loss on new or seen groups.
+    pub(super) fn mean(&self, loss: impl Fn(&TrainingResult) -> Option<f64>) -> Option<f64> {
+        let losses = self.trainings.iter().map(loss).collect::<Option<Vec<f64>>>()?;
+        (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64)
+    }
+}
+
+/// One line for each training.
+pub fn losses_tsv(evaluation: &Evaluation) -> String {
+    let mut tsv =
+        "condition\tseed\trecords\tresidues\ttokens\tseconds\tnew_by_group\tnew_by_record\tnew_by_residue\t\
+                   seen_by_group\tseen_by_record\tseen_by_residue\n"
+            .to_string();
+    let columns = |loss: &Option<HeldOutLoss>| match loss {
+        Some(loss) => format!("{:.6}\t{:.6}\t{:.6}", loss.by_group, loss.by_record, loss.by_residue),
+        None => "\t\t".to_string(),
+    };
+    for condition in &evaluation.conditions {
+        for one in &condition.trainings {
+            // writing to a String cannot fail
+            let _ = writeln!(
+                tsv,
+                "{}\t{}\t{}\t{}\t{}\t{:.1}\t{}\t{}",
+                condition.name,
+                one.seed,
+                one.records,
+                one.residues,
+                one.tokens,
+                one.seconds,
+                columns(&one.new_groups),
+                columns(&one.seen_groups)
+            );
+        }
+    }
+    tsv
+}
+
+/// One line for each comparison.
+pub fn comparisons_tsv(evaluation: &Evaluation) -> String {
+    let mut tsv =
+        "condition\tcontrol\theld_out\taverage\tdifference\tlow\thigh\tt_half_width\tseeds_better\tseeds\tverdict\n"
+            .to_string();
+    for pair in &evaluation.comparisons {
+        for (held_out, comparisons) in [("new-groups", &pair.new_groups), ("seen-groups", &pair.seen_groups)]
+        {
+            for found in comparisons {
+                let half_width = found.half_width.map(|half| format!("{half:.6}")).unwrap_or_default();
+                let _ = writeln!(
+                    tsv,
+                    "{}\t{}\t{held_out}\t{}\t{:.6}\t{:.6}\t{:.6}\t{half_width}\t{}\t{}\t{}",
+                    pair.condition,
+                    pair.control,
+                    found.average.name(),
+                    found.difference,
+                    found.low,
+                    found.high,
+                    found.better,
+                    found.seeds,
+                    found.verdict.name()
+                );
+            }
+        }
+    }
+    tsv
+}

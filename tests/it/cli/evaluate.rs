@@ -1,0 +1,111 @@
+//! `evaluate` through the command line: verdicts on data whose answer is known, and an evaluation that goes on.
+
+use super::{bioprune, run, stderr, stdout};
+use serde_json::Value;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Twenty families rich in G and C, and one that is nine tenths of all records and mostly A.
+fn inputs(folder: &Path) {
+    let mut random = bioprune::batching::SplitMix::new(1);
+    let (mut varied, mut redundant) = (String::new(), String::new());
+    for number in 0..1200usize {
+        let varies = number % 10 == 0;
+        let letters = if varies { b"GCGCGCAU" } else { b"AAAAAAGC" };
+        let sequence: String = (0..40).map(|_| char::from(letters[random.below(8)])).collect();
+        let family = if varies { format!("F{}", number / 10 % 20) } else { "redundant".to_string() };
+        let _ = write!(if varies { &mut varied } else { &mut redundant }, ">{family}|{number}\n{sequence}\n");
+    }
+    fs::write(folder.join("all.fa"), format!("{varied}{redundant}")).unwrap();
+    fs::write(folder.join("varied.fa"), varied).unwrap();
+    fs::write(folder.join("redundant.fa"), redundant).unwrap();
+}
+
+const TRAINER: &str = "--keep 10% --strategies top-k --seeds 3 --holdout 0.3 --group-separator | --steps 60 --step-tokens 512 \
+                       --layers 1 --hidden-size 16 --heads 2 --max-tokens 64 --mask-passes 1 --sample 50 --controls records,everything \
+                       --learning-rate 1e-2";
+
+fn evaluate(folder: &Path, more: &[&str]) -> std::process::Output {
+    let mut arguments = vec!["evaluate", "all.fa", "-o", "out", "--json"];
+    arguments.extend(TRAINER.split_whitespace());
+    arguments.extend(more);
+    bioprune(&arguments).current_dir(folder).output().unwrap()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The verdict on a condition against a control by the mean over new groups.
+fn verdict<'v>(evaluation: &'v Value, condition: &str, control: &str) -> &'v str {
+    let pairs = evaluation["comparisons"].as_array().unwrap();
+    let pair = pairs.iter().find(|pair| {
+        pair["condition"].as_str().unwrap().ends_with(condition)
+            && pair["control"].as_str().unwrap().starts_with(control)
+    });
+    let by_group = pair.unwrap()["new_groups"].as_array().unwrap();
+    by_group.iter().find(|found| found["average"] == "group").unwrap()["verdict"].as_str().unwrap()
+}
+
+#[test]
+fn it_says_that_a_coreset_is_better_and_that_one_is_worse_and_goes_on_where_it_was_stopped() {
+    let folder = TempDir::new().unwrap();
+    inputs(folder.path());
+    let output = evaluate(folder.path(), &["--selection", "varied.fa", "redundant.fa"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let out = folder.path().join("out");
+    let evaluation = json(&out.join("evaluation.json"));
+    assert_eq!(verdict(&evaluation, "varied.fa", "everything"), "better", "{evaluation:#}");
+    assert_eq!(verdict(&evaluation, "redundant.fa", "everything"), "worse");
+    assert!(stderr(&output).contains("better by"), "{}", stderr(&output));
+    let left_out = evaluation["left_out"][0][1].as_u64().unwrap();
+    assert!(left_out > 0, "some of its families are held out: {left_out}");
+
+    // Every condition is trained as long, under the same seeds.
+    let conditions = evaluation["conditions"].as_array().unwrap();
+    for condition in conditions {
+        let trainings = condition["trainings"].as_array().unwrap();
+        assert_eq!(trainings.iter().map(|one| one["seed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(trainings.iter().all(|one| one["curve"].as_array().unwrap().len() >= 10));
+    }
+    let losses = fs::read_to_string(out.join("losses.tsv")).unwrap();
+    assert_eq!(losses.lines().count(), 1 + 3 * conditions.len());
+    assert!(fs::read_to_string(out.join("comparisons.tsv")).unwrap().contains("\tbetter\n"));
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("Does the coreset help?"));
+
+    // One training is lost: it alone is done again, to the same numbers.
+    let lost = fs::read_dir(out.join("runs")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(lost).unwrap();
+    let again = evaluate(folder.path(), &["--selection", "varied.fa", "redundant.fa"]);
+    let summary: Value = serde_json::from_str(&stdout(&again)).unwrap();
+    assert_eq!(summary["earlier"].as_u64().unwrap() + 1, summary["trainings"].as_u64().unwrap());
+    let repeated = json(&out.join("evaluation.json"));
+    assert_eq!(repeated["comparisons"], evaluation["comparisons"]);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_refused() {
+    let folder = TempDir::new().unwrap();
+    inputs(folder.path());
+    fs::write(folder.path().join("other.fa"), ">F0|stranger\nACGU\n").unwrap();
+    let refused = |more: &[&str], status, said: &str| {
+        let output = evaluate(folder.path(), more);
+        assert_eq!(output.status.code(), Some(status), "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{more:?}: {}", stderr(&output));
+    };
+    refused(&["--selection", "other.fa"], 65, "stranger");
+    refused(&["--selection", "missing.fa"], 66, "missing.fa");
+    let without_groups =
+        run(&["evaluate", folder.path().join("all.fa").to_str().unwrap(), "-o", "out", "--keep", "10%"]);
+    assert_eq!(without_groups.status.code(), Some(2));
+    assert!(stderr(&without_groups).contains("--group-separator"), "{}", stderr(&without_groups));
+    // all records are of one group
+    let arguments = "evaluate all.fa -o one --keep 10% --group-separator _";
+    fs::write(folder.path().join("all.fa"), ">F_1\nACGUACGU\n>F_2\nACGUUUGU\n").unwrap();
+    let one =
+        bioprune(&arguments.split(' ').collect::<Vec<_>>()).current_dir(folder.path()).output().unwrap();
+    assert_eq!(one.status.code(), Some(65), "{}", stderr(&one));
+    assert!(stderr(&one).contains("several groups"), "{}", stderr(&one));
+}
