@@ -245,6 +245,17 @@ mod tests {
     }
 
     #[test]
+    fn a_large_group_is_told_unless_a_cap_bounds_it() {
+        let warnings = |kept: fn(u64) -> bool| {
+            let group = |i: u64| Some(if i < 200 { 1 } else { i });
+            let grouped = |i: u64| Observation { group: group(i), kept: kept(i), ..record(i) };
+            confounds((0..1000).map(grouped), true).warnings
+        };
+        assert!(warnings(|i| i % 10 == 0)[0].starts_with("Group F1 has 20% of the kept records"));
+        assert_eq!(warnings(|i| i % 10 == 0 && i > 150), Vec::<String>::new());
+    }
+
+    #[test]
     fn plain_records_give_no_warning() {
         let found = confounds((0..1000).map(record), false);
         assert_eq!(found.warnings, Vec::<String>::new());

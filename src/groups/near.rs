@@ -1,8 +1,8 @@
 //! Near-duplicate groups without a clusterer: records whose sets of k-mers are much alike.
 //!
-//! Of each record a sketch is kept, the [`SKETCH`] lowest hashes of its k-mers. Records that share a hash of their
-//! sketches are candidates: each is compared with the longest of them, and is of its group where the sketches say that
-//! a fifth of their k-mers or more are common. (So MMseqs2's linclust finds pairs, in time linear in the records.)
+//! Of each record a sketch is kept, the [`SKETCH`] lowest hashes of its k-mers. Records that share one of the lowest
+//! hashes of longer k-mers, which strangers do not, are candidates: each is compared with the longest of them, and is of
+//! its group where the sketches say that a fifth of their k-mers or more are common. (So MMseqs2's linclust finds pairs, in time linear in the records.)
 //! Groups are what such pairs connect. Sketches and pairs lie in temporary files where they are large; four bytes for
 //! each record are held.
 
@@ -10,14 +10,17 @@ use super::names::{NONE, Names, number};
 use crate::error::{Error, Result};
 use crate::spill::{Column, ColumnWriter, Sorter};
 
-/// Hashes in a sketch. A pair at the threshold shares one of so many with a probability of 0.99.
+/// Hashes in a sketch.
 const SKETCH: usize = 24;
 /// Two records are alike from this share of common k-mers on (Jaccard index): for single substitutions that is an
 /// identity of about 0.87 in nucleotides and 0.76 in proteins.
 const ALIKE: f64 = 0.2;
-/// Lengths of k-mers: long enough that unrelated records of some hundred residues share next to none.
-const K_NUCLEOTIDES: usize = 8;
-const K_PROTEIN: usize = 4;
+/// Lengths of the k-mers that are compared, of nucleotides and of proteins: unrelated records of some hundred residues
+/// share next to none.
+const COMPARED: (usize, usize) = (8, 4);
+/// Lengths of the k-mers that make candidates: more of them than there are records, so that those of one k-mer are
+/// related.
+const SHARED: (usize, usize) = (14, 6);
 
 /// Is given the sequences of a pool in input order.
 #[derive(Default)]
@@ -41,11 +44,10 @@ impl Near {
         self.names.keep(of_sequence, id);
         // The longest first; ties by the sequence, so that the order of the records changes nothing.
         let rank = u64::from(u32::MAX - sequence.len() as u32) << 32 | of_sequence >> 32;
-        let sketch = sketch(&sequence);
-        for hash in &sketch {
-            self.shared.push([*hash, rank, u64::from(self.records)])?;
+        for hash in lowest(&sequence, SHARED) {
+            self.shared.push([hash, rank, u64::from(self.records)])?;
         }
-        for hash in sketch.into_iter().chain(std::iter::repeat(u64::MAX)).take(SKETCH) {
+        for hash in lowest(&sequence, COMPARED).into_iter().chain(std::iter::repeat(u64::MAX)).take(SKETCH) {
             self.sketches.push(hash)?;
         }
         self.ranks.push(rank)?;
@@ -104,9 +106,9 @@ fn folded(sequence: &[u8]) -> Vec<u8> {
 }
 
 /// The lowest hashes of a sequence's k-mers, in order; of a shorter sequence's, that of itself.
-fn sketch(sequence: &[u8]) -> Vec<u64> {
+fn lowest(sequence: &[u8], (of_nucleotides, of_protein): (usize, usize)) -> Vec<u64> {
     let nucleotides = sequence.iter().all(|byte| b"ACGUN".contains(byte));
-    let k = if nucleotides { K_NUCLEOTIDES } else { K_PROTEIN };
+    let k = if nucleotides { of_nucleotides } else { of_protein };
     let mut hashes: Vec<u64> = sequence.windows(k.min(sequence.len()).max(1)).map(number).collect();
     hashes.sort_unstable();
     hashes.dedup();
