@@ -9,7 +9,7 @@ use bioprune::scores::{
     Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoreRow, Scores, ScoresFile, ScoresFormat,
     ScoresMetadata, ScoresWriter,
 };
-use bioprune::selection::{Budget, Candidate, Candidates, Rule, select};
+use bioprune::selection::{Budget, Candidate, Candidates, Cap, Rule, select};
 use bioprune::sequence::{Compression, Format, InputOptions, Source};
 use std::hint::black_box;
 use std::io::BufWriter;
@@ -39,6 +39,11 @@ impl Candidates for Generated {
             visit(&slice)?;
         }
         Ok(())
+    }
+
+    /// About two groups for each three records, of random sizes: more than could be held.
+    fn group(&self, ordinal: u64) -> Option<u64> {
+        Some(xxhash_rust::xxh3::xxh3_64_with_seed(&ordinal.to_le_bytes(), 1) % self.0 + 1)
     }
 }
 
@@ -77,6 +82,7 @@ fn every_strategy(pool_name: &str, n: u64, pool: &dyn Candidates) {
         ("coverage", coverage(false), Budget::Share(0.01)),
         ("coverage, equal count", coverage(true), Budget::Share(0.01)),
         ("coverage, residues", coverage(false), Budget::Residues(n * 28 / 10)),
+        ("balanced", Ok(Rule::balanced(Cap::Auto)), Budget::Share(0.01)),
     ];
     for (name, rule, budget) in rules {
         measure(pool_name, n, name, || {

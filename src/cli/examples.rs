@@ -43,6 +43,9 @@ Examples:
   A seventh of the time for noisier scores, and the curvature from 2,000 records:
     bioprune prune a.fa b.fa.gz --keep 20000 -o out/ --mask-passes 1 --sample 2000
 
+  At most so many of a family, and of these the most influential of each length; families from any clusterer:
+    bioprune prune rna.fa.gz --keep 10% -o out/ --strategy balanced --groups clusters.tsv
+
   The paper's settings: plain estimator, absolute damping, the highest influence:
     bioprune prune rna.fa --keep 1% -o out/ --estimator plain --damping 1e-8 --strategy top-k";
 
@@ -75,6 +78,10 @@ Examples:
 
   The sequences lie elsewhere now:
     bioprune select scores.parquet --keep 200000 -o coreset/ --sequences rna.fa.gz
+
+  At most 7 of a family, which the header tells before a bar, and its control:
+    bioprune select scores.parquet --keep 10% -o top/ --strategy top-k --groups 'header:^([^|]+)' --cap-per-group 7
+    bioprune select scores.parquet --keep 10% -o random/ --strategy random --groups 'header:^([^|]+)' --cap-per-group 7
 
   A control: a random set with the length distribution of that coreset:
     bioprune select scores.parquet --keep 10% -o control/ --strategy random-matched --match coreset/";

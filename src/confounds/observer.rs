@@ -188,7 +188,7 @@ mod tests {
             loss: (i * 61 % 1000) as f32,
             influence: (i * 389 % 1000) as f32,
             group: None,
-            kept: i % 10 == 0,
+            kept: i.is_multiple_of(10),
         }
     }
 
@@ -242,6 +242,17 @@ mod tests {
             "{:?}",
             found.warnings
         );
+    }
+
+    #[test]
+    fn a_large_group_is_told_unless_a_cap_bounds_it() {
+        let warnings = |kept: fn(u64) -> bool| {
+            let group = |i: u64| Some(if i < 200 { 1 } else { i });
+            let grouped = |i: u64| Observation { group: group(i), kept: kept(i), ..record(i) };
+            confounds((0..1000).map(grouped), true).warnings
+        };
+        assert!(warnings(|i| i % 10 == 0)[0].starts_with("Group F1 has 20% of the kept records"));
+        assert_eq!(warnings(|i| i % 10 == 0 && i > 150), Vec::<String>::new());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{By, Confounds, Part};
 /// A group or a length range whose share of the coreset is so much larger than its share of the pool has taken it
 /// over. (In a pilot plain `top-k` took one family from 18 % to over 70 %; a random pick stays within 0.02.)
 const TAKEN_OVER: f64 = 0.15;
-/// A group with this share of the pool decides much of what any selection without a cap holds.
+/// A group with this share of the records decides much of what a model learns from them.
 const LARGE_GROUP: f64 = 0.1;
 /// Rank correlation from which the score is, for the most part, the length: half of the ranks' variance is from 0.7 on.
 const BY_LENGTH: f64 = 0.7;
@@ -35,14 +35,17 @@ pub(super) fn warnings(confounds: &Confounds) -> Vec<String> {
             )
         }));
     }
-    let largest = confounds.largest_groups.iter().max_by_key(|part| part.pool);
+    // What was kept is what matters, where something was.
+    let (set, records) = confounds.kept.map_or(("pool's", pool), |kept| ("kept", kept.records));
+    let of = |part: &Part| share(if confounds.kept.is_some() { part.kept } else { part.pool }, records);
+    let largest = confounds.largest_groups.iter().max_by(|a, b| of(a).total_cmp(&of(b)));
     if confounds.pool.groups == Some(1) {
         found.push("All records are of one group: a cap or strata by group can do nothing.".to_string());
-    } else if let Some(part) = largest.filter(|part| share(part.pool, pool) >= LARGE_GROUP) {
+    } else if let Some(part) = largest.filter(|part| found.is_empty() && of(part) >= LARGE_GROUP) {
         found.push(format!(
-            "Group {} has {} of the pool's records; the pool is redundant, and a cap (--cap-per-group auto) bounds it.",
+            "Group {} has {} of the {set} records; a cap (--cap-per-group auto) bounds it.",
             part.name,
-            percent(share(part.pool, pool))
+            percent(of(part))
         ));
     }
     if let Some(rho) = confounds.rank_correlation.length.filter(|rho| rho.abs() >= BY_LENGTH) {

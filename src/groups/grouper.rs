@@ -2,6 +2,7 @@
 
 use super::join::{Join, Joined};
 use super::names::{NONE, Names};
+use super::near::Near;
 use super::options::{GroupOptions, GroupSource};
 use crate::error::{Error, Result};
 use crate::sequence::Source;
@@ -19,6 +20,7 @@ enum Form {
     Table(Box<Join>),
     Header { regex: Regex, names: Names, column: ColumnWriter },
     Source { names: Names, column: ColumnWriter },
+    Near(Box<Near>),
 }
 
 /// The group of each record of a pool.
@@ -29,8 +31,6 @@ pub struct Groups {
     pub ungrouped: u64,
     /// Ids of the table that are not in the pool
     pub unknown: u64,
-    /// Whether all records are of one group
-    pub only_one: bool,
     /// The files that the groups were read from
     pub sources: Vec<Source>,
 }
@@ -48,6 +48,7 @@ impl Grouper {
                 names: Names::default(),
                 column: ColumnWriter::default(),
             },
+            GroupSource::Near => Form::Near(Box::default()),
             GroupSource::Source => {
                 let mut names = Names::default();
                 for (source, index) in sources.iter().zip(0..) {
@@ -59,18 +60,17 @@ impl Grouper {
         Ok(Some(Grouper { form, asked: groups.to_string() }))
     }
 
-    /// Whether headers are needed; else a header may be given as the id alone.
-    pub fn reads_headers(&self) -> bool {
-        matches!(self.form, Form::Header { .. })
+    /// Whether whole records are needed; else the id may stand for the header, and the sequence be empty.
+    pub fn reads_records(&self) -> bool {
+        matches!(self.form, Form::Header { .. } | Form::Near(_))
     }
 
-    /// The next record: the index of its source and its header.
-    pub fn add(&mut self, source: u32, header: &[u8]) -> Result<()> {
+    /// The next record: the index of its source, its header and its residues.
+    pub fn add(&mut self, source: u32, header: &[u8], sequence: &[u8]) -> Result<()> {
+        let end = header.iter().position(u8::is_ascii_whitespace).unwrap_or(header.len());
         match &mut self.form {
-            Form::Table(join) => {
-                let end = header.iter().position(u8::is_ascii_whitespace).unwrap_or(header.len());
-                join.add(&header[..end])
-            }
+            Form::Table(join) => join.add(&header[..end]),
+            Form::Near(near) => near.add(&header[..end], sequence),
             Form::Header { regex, names, column } => {
                 let group = regex.captures(header).and_then(|captures| captures.get(1));
                 column.push(group.map_or(NONE, |group| names.number(group.as_bytes())))
@@ -84,9 +84,14 @@ impl Grouper {
     /// # Errors
     /// `BadInput` where no record has a group, or a table gives a record two.
     pub fn finish(self) -> Result<Groups> {
+        let by_header = matches!(self.form, Form::Header { .. });
         let (column, names, unknown, sources) = match self.form {
             Form::Header { names, column, .. } | Form::Source { names, column } => {
                 (column.finish()?, names, 0, Vec::new())
+            }
+            Form::Near(near) => {
+                let (column, names) = near.finish()?;
+                (column, names, 0, Vec::new())
             }
             Form::Table(mut join) => {
                 let sources = std::mem::take(&mut join.sources);
@@ -106,18 +111,17 @@ impl Grouper {
                 (column.finish()?, names, unknown, sources)
             }
         };
-        let (mut ungrouped, mut one, mut only_one) = (0, None, true);
+        let mut ungrouped = 0;
         for group in (0..column.len()).filter_map(|ordinal| column.get(ordinal)) {
             ungrouped += u64::from(group == NONE);
-            only_one &= group != NONE && *one.get_or_insert(group) == group;
         }
-        if ungrouped == column.len() {
+        if by_header && ungrouped == column.len() {
             return Err(Error::bad_input(format!(
                 "groups {:?}: it matches the header of none of the {ungrouped} records",
                 self.asked
             )));
         }
-        Ok(Groups { column, names, ungrouped, unknown, only_one, sources })
+        Ok(Groups { column, names, ungrouped, unknown, sources })
     }
 }
 
@@ -155,7 +159,7 @@ mod tests {
         let spec = spec.replace("TABLE", path.to_str().unwrap());
         let options = GroupOptions { groups: Some(spec.parse()?), groups_columns: None };
         let mut grouper = Grouper::open(&options, &Storage::from_env().unwrap(), &[])?.unwrap();
-        headers.iter().zip(0..).for_each(|(header, i)| grouper.add(i / 2, header.as_bytes()).unwrap());
+        headers.iter().zip(0..).for_each(|(header, i)| grouper.add(i / 2, header.as_bytes(), b"").unwrap());
         grouper.finish()
     }
 
@@ -187,8 +191,7 @@ mod tests {
     #[test]
     fn what_a_table_lacks_or_has_too_much_is_counted() {
         let found = groups("TABLE", Some("id\tgroup\na\tF\nzz\tF\nyy\tG\n"), &["a", "b", "c"]).unwrap();
-        assert_eq!((found.ungrouped, found.unknown, found.only_one), (2, 2, false));
-        assert!(groups("TABLE", Some("a\tF\nb\tF\n"), &["a", "b"]).unwrap().only_one);
+        assert_eq!((found.ungrouped, found.unknown), (2, 2));
     }
 
     #[test]

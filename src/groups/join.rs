@@ -140,6 +140,9 @@ impl Join {
     }
 }
 
+/// An id's group, the number of its first line, and two lines that give it different groups.
+type Entry = (u64, u64, Option<[u64; 2]>);
+
 /// Goes through both in the order of ids.
 fn join(
     table: &Sorted<3>,
@@ -151,7 +154,7 @@ fn join(
     let mut lines = table.rows()?;
     let mut line = lines.next().transpose()?;
     // Takes all lines of one id; gives the group of the first.
-    let mut take = |line: &mut Option<[u64; 3]>| -> Result<Option<(u64, u64, Option<[u64; 2]>)>> {
+    let mut take = |line: &mut Option<[u64; 3]>| -> Result<Option<Entry>> {
         let Some([id, group, number]) = *line else { return Ok(None) };
         let mut contradiction = None;
         loop {

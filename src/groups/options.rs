@@ -13,8 +13,9 @@ use std::str::FromStr;
 pub struct GroupOptions {
     /// Groups of records that are alike: a table (two tab-separated columns, id and group, as MMseqs2 and other
     /// clusterers write them in either order, or CD-HIT's .clstr; in any compression), `header:REGEX` (what the first
-    /// capture of the expression finds in a record's header) or `source` (the file that a record is in)
-    #[arg(long, env = "BIOPRUNE_GROUPS", value_name = "TABLE|header:REGEX|source")]
+    /// capture of the expression finds in a record's header), `source` (the file that a record is in) or `near`
+    /// (near-duplicates, by common k-mers of their sequences)
+    #[arg(long, env = "BIOPRUNE_GROUPS", value_name = "TABLE|header:REGEX|source|near")]
     #[schema(value_type = Option<String>, example = "s3://b/clusters.tsv")]
     pub groups: Option<GroupSource>,
 
@@ -44,10 +45,13 @@ pub enum GroupSource {
     Header(Regex),
     /// The file that a record is in
     Source,
+    /// Near-duplicates, by common k-mers
+    Near,
 }
 
 const HEADER: &str = "header:";
 const SOURCE: &str = "source";
+const NEAR: &str = "near";
 
 impl FromStr for GroupSource {
     type Err = Error;
@@ -56,8 +60,11 @@ impl FromStr for GroupSource {
         if text == SOURCE {
             return Ok(GroupSource::Source);
         }
+        if text == NEAR {
+            return Ok(GroupSource::Near);
+        }
         if text.is_empty() {
-            return Err(Error::usage("groups \"\": allowed are a table, header:REGEX and source"));
+            return Err(Error::usage("groups \"\": allowed are a table, header:REGEX, source and near"));
         }
         let Some(pattern) = text.strip_prefix(HEADER) else {
             return Ok(GroupSource::Table(text.to_string()));
@@ -79,6 +86,7 @@ impl fmt::Display for GroupSource {
             GroupSource::Table(location) => f.write_str(location),
             GroupSource::Header(regex) => write!(f, "{HEADER}{regex}"),
             GroupSource::Source => f.write_str(SOURCE),
+            GroupSource::Near => f.write_str(NEAR),
         }
     }
 }
@@ -101,6 +109,13 @@ pub struct Columns {
 pub enum ColumnName {
     Place(usize),
     Named(String),
+}
+
+impl Columns {
+    /// The first column as the id, and the group's by its name.
+    pub fn first_and(group: String) -> Columns {
+        Columns { id: ColumnName::Place(0), group: ColumnName::Named(group) }
+    }
 }
 
 impl FromStr for Columns {
@@ -146,7 +161,7 @@ mod tests {
 
     #[test]
     fn sources_and_columns_read_what_they_print() {
-        for text in ["clusters.tsv", "s3://b/c.clstr.gz", "header:^([^|]+)", "source", "./source"] {
+        for text in ["clusters.tsv", "s3://b/c.clstr.gz", "header:^([^|]+)", "source", "near", "./source"] {
             assert_eq!(text.parse::<GroupSource>().unwrap().to_string(), text);
         }
         assert!(matches!("./source".parse().unwrap(), GroupSource::Table(_)));

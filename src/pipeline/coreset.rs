@@ -3,6 +3,7 @@
 use super::groups::Scored;
 use super::{Context, Stage, tracker::Tracker};
 use crate::error::{Error, Result};
+use crate::groups::Groups;
 use crate::scores::Scores;
 use crate::selection::{Candidates, LengthHistogram, Pick};
 use crate::sequence::{CoresetWriter, Dataset};
@@ -15,6 +16,7 @@ const CORESET: &str = "coreset.fa.gz";
 /// The two files that hold the kept records, written side by side in input order.
 pub(super) struct Coreset<'a> {
     scored: Scored<'a>,
+    groups: Option<&'a Groups>,
     coreset: CoresetWriter,
     selected: BufWriter<ObjectWriter>,
     selected_at: Location,
@@ -22,14 +24,23 @@ pub(super) struct Coreset<'a> {
 }
 
 impl<'a> Coreset<'a> {
-    pub fn create(dataset: &'a Dataset, output: &Location, context: &'a Context, kept: u64) -> Result<Self> {
+    /// For `kept` records; with groups, each record's is told in a column of its own.
+    pub fn create(
+        dataset: &'a Dataset,
+        groups: Option<&'a Groups>,
+        output: &Location,
+        context: &'a Context,
+        kept: u64,
+    ) -> Result<Self> {
         let selected_at = output.join(SELECTED);
         let mut selected = BufWriter::new(context.storage.create(&selected_at)?);
         selected
-            .write_all(b"source\tposition\tid\tinfluence\tstratum\treason\n")
+            .write_all(b"source\tposition\tid\tinfluence\tstratum\treason")
+            .and_then(|()| selected.write_all(if groups.is_some() { b"\tgroup\n" } else { b"\n" }))
             .map_err(|error| io_error(&selected_at, error))?;
         Ok(Coreset {
             scored: Scored::new(dataset),
+            groups,
             coreset: CoresetWriter::create(&context.storage, &output.join(CORESET))?,
             selected,
             selected_at,
@@ -37,13 +48,18 @@ impl<'a> Coreset<'a> {
         })
     }
 
-    pub fn write(&mut self, pick: &Pick, hash: u64) -> Result<()> {
+    /// `ordinal` counts the scored records.
+    pub fn write(&mut self, ordinal: u64, pick: &Pick, hash: u64) -> Result<()> {
         let record = self.scored.find(pick.source, pick.position, hash)?;
         self.coreset.write(&record)?;
         let stratum = pick.stratum.map_or_else(|| "-".to_string(), |stratum| stratum.to_string());
         let id = String::from_utf8_lossy(record.id());
         let Pick { source, position, influence, reason, .. } = pick;
-        writeln!(self.selected, "{source}\t{position}\t{id}\t{influence}\t{stratum}\t{reason}")
+        let group = self.groups.map_or_else(String::new, |groups| match groups.of(ordinal) {
+            Some(group) => format!("\t{}", groups.name(group).replace(['\t', '\n', '\r'], " ")),
+            None => "\t-".to_string(),
+        });
+        writeln!(self.selected, "{source}\t{position}\t{id}\t{influence}\t{stratum}\t{reason}{group}")
             .map_err(|error| io_error(&self.selected_at, error))?;
         self.tracker.advance(1, 0)
     }

@@ -23,7 +23,7 @@ impl Candidates for Pool<'_> {
     }
 }
 
-/// Reads the groups that were asked for, if any. The sequences are read only where their headers tell.
+/// Reads the groups that were asked for, if any. The sequences are read only where they or their headers tell.
 pub(super) fn read(
     options: &GroupOptions,
     scores: &Scores,
@@ -33,13 +33,14 @@ pub(super) fn read(
     let Some(mut grouper) = Grouper::open(options, &context.storage, dataset.sources())? else {
         return Ok(None);
     };
-    let mut scored = grouper.reads_headers().then(|| Scored::new(dataset));
+    let mut scored = grouper.reads_records().then(|| Scored::new(dataset));
     scores.read(&mut |rows| {
         context.cancel.check()?;
         rows.iter().try_for_each(|row| match &mut scored {
-            None => grouper.add(row.source, row.id.as_bytes()),
+            None => grouper.add(row.source, row.id.as_bytes(), &[]),
             Some(scored) => {
-                grouper.add(row.source, scored.find(row.source, row.position, row.record_hash)?.header())
+                let record = scored.find(row.source, row.position, row.record_hash)?;
+                grouper.add(row.source, record.header(), record.sequence())
             }
         })
     })?;

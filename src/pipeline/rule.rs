@@ -11,7 +11,7 @@ const COVERAGE_EXCLUDES: f64 = 0.1;
 
 impl StrategyOptions {
     /// The rule; `matched` holds the lengths of the selection that `random-matched` follows.
-    pub(super) fn rule(&self, matched: Option<&LengthHistogram>) -> Result<Rule> {
+    pub(in crate::pipeline) fn rule(&self, matched: Option<&LengthHistogram>) -> Result<Rule> {
         let cap = self.cap_per_group;
         let mut rule = match self.strategy {
             Strategy::TopK => Rule::top_k(),
@@ -58,7 +58,10 @@ impl StrategyOptions {
             } else {
                 return Ok(());
             };
-            return invalid("groups", &format!("{needed}: allowed are a table, header:REGEX and source"));
+            return invalid(
+                "groups",
+                &format!("{needed}: allowed are a table, header:REGEX, source and near"),
+            );
         }
         Ok(())
     }
@@ -93,7 +96,11 @@ mod tests {
         let pool: Vec<Candidate> = (0..60).map(candidate).collect();
         let selection = select(&pool, &options.rule(None).unwrap(), Budget::Records(20), 1).unwrap();
         let mut kept = Vec::new();
-        selection.stream(&pool, &mut |_, pick| Ok(kept.extend(pick.map(|pick| pick.position)))).unwrap();
+        let mut keep = |_: &Candidate, pick: Option<crate::selection::Pick>| {
+            kept.extend(pick.map(|pick| pick.position));
+            Ok(())
+        };
+        selection.stream(&pool, &mut keep).unwrap();
         kept
     }
 

@@ -117,14 +117,15 @@ impl Job<'_> {
         let selection = find(&pool, &rule, self.keep, self.seed)?;
         context.cancel.check()?;
 
-        let mut coreset = Coreset::create(dataset, output, context, selection.kept.records)?;
+        let mut coreset = Coreset::create(dataset, pool.groups, output, context, selection.kept.records)?;
         let (mut influence, mut length) = (Distribution::default(), Distribution::default());
-        let mut highest = f32::NEG_INFINITY;
+        let (mut highest, mut ordinal) = (f32::NEG_INFINITY, 0);
         selection.stream(&pool, &mut |candidate, pick| {
             highest = highest.max(candidate.influence);
             influence.add(candidate.influence, pick.is_some());
             length.add(candidate.residues as f32, pick.is_some());
-            pick.map_or(Ok(()), |pick| coreset.write(&pick, candidate.record_hash))
+            ordinal += 1;
+            pick.map_or(Ok(()), |pick| coreset.write(ordinal - 1, &pick, candidate.record_hash))
         })?;
         for committed in coreset.finish()? {
             self.outputs.push(output_file(&committed));
@@ -227,6 +228,7 @@ impl Job<'_> {
                 strata,
             },
             groups: groups.map(|groups| GroupFacts {
+                from: self.groups.groups.as_ref().map(ToString::to_string).unwrap_or_default(),
                 sources: groups.sources.iter().map(InputFile::from).collect(),
                 ungrouped: groups.ungrouped,
                 unknown: groups.unknown,

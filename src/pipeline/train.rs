@@ -4,7 +4,7 @@ use super::reading::Reading;
 use super::{Context, TrainSummary, session};
 use crate::error::Result;
 use crate::model;
-use crate::sequence::Dataset;
+use crate::sequence::{Dataset, Record};
 use crate::storage::{Location, io_error};
 use crate::train::{self, Corpus, EncodedRecord, Observer, Precision, Splitter, TrainRequest, TrainedModel};
 use std::io::Write;
@@ -29,10 +29,10 @@ pub fn train(
     let mut reading = Reading::new(&dataset, dataset.records(None), (&tokenizer, max_tokens), &request.input);
     let (split, shares) = (&request.split, request.shares());
     let mut splitter = Splitter::open(split, shares, request.seed, &context.storage, dataset.sources())?;
-    let mut records = Vec::new();
-    while let Some(record) = reading.next(|_| true)? {
+    let (mut records, mut sequence) = (Vec::new(), Vec::new());
+    while let Some(record) = reading.next(|record| keep_sequence(record, &mut sequence))? {
         context.cancel.check()?;
-        splitter.add(record.source, &record.header, record.hash)?;
+        splitter.add((record.source, &record.header, &sequence), record.hash)?;
         records.push(EncodedRecord { hash: record.hash, tokens: record.tokens, group: 0 });
     }
     let corpus = Corpus::split(records, splitter)?;
@@ -40,6 +40,13 @@ pub fn train(
     let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
     save(&trained, request.precision(), &output, context)?;
     Ok(TrainSummary { model: output.to_string(), report })
+}
+
+/// Keeps a record's residues, which groups may be told by.
+pub(super) fn keep_sequence(record: &Record, sequence: &mut Vec<u8>) -> bool {
+    sequence.clear();
+    sequence.extend_from_slice(record.sequence());
+    true
 }
 
 struct Following<'a> {

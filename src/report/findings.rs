@@ -77,7 +77,9 @@ fn poorly_grouped(manifest: &Manifest) -> Option<String> {
     let groups = manifest.groups.as_ref()?;
     let pool = manifest.selection.pool.records;
     let grouped = pool - groups.ungrouped.min(pool);
-    if groups.ungrouped as f64 > MANY_UNGROUPED * pool as f64 {
+    // Most records have no near-duplicate, and should not.
+    let told = groups.from != "near";
+    if told && groups.ungrouped as f64 > MANY_UNGROUPED * pool as f64 {
         return Some(format!(
             "{} of the records have no group, and each counts as its own.",
             share(groups.ungrouped, pool)
@@ -120,7 +122,7 @@ mod tests {
         data.manifest.selection.over_cap = Some(SetSize { records: 20, residues: 2000 });
         assert!(findings(&data)[0].starts_with("20.0% of the kept records are beyond the cap of 7"));
         data.manifest.selection.over_cap = Some(SetSize { records: 5, residues: 500 });
-        let facts = GroupFacts { sources: Vec::new(), ungrouped: 0, unknown: 0 };
+        let facts = GroupFacts { from: "g.tsv".to_string(), sources: Vec::new(), ungrouped: 0, unknown: 0 };
         data.manifest.groups = Some(GroupFacts { ungrouped: 600, ..facts.clone() });
         assert!(findings(&data)[0].starts_with("60.0% of the records have no group"));
         data.manifest.groups = Some(GroupFacts { unknown: 1001, ..facts.clone() });

@@ -145,6 +145,8 @@ pub struct Selection {
 /// How the groups that were asked for fit the pool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupFacts {
+    /// As `--groups` takes it
+    pub from: String,
     /// The table that they were read from, if it was one
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<InputFile>,

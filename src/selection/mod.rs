@@ -12,6 +12,8 @@
 mod allot;
 mod budget;
 mod classify;
+#[cfg(test)]
+mod group_tests;
 mod keys;
 mod lengths;
 mod options;

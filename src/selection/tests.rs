@@ -7,13 +7,12 @@ use super::reference::plain;
 use super::rule::{By, Rule, Stratify};
 use super::search::Limits;
 use super::selected::select_within;
-use super::{Axis, Budget, Candidate, Candidates, LengthHistogram, Pick, Reason, Selection, Shares, select};
+use super::{Axis, Budget, Candidate, Candidates, LengthHistogram, Pick, Reason, Selection, select};
 use crate::error::{Code, Result};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 
 /// A pool with groups, handed over in slices of a fixed length.
-struct Sliced(Vec<Candidate>, Vec<Option<u64>>, usize);
+pub(super) struct Sliced(pub Vec<Candidate>, pub Vec<Option<u64>>, pub usize);
 
 impl Candidates for Sliced {
     fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
@@ -40,7 +39,7 @@ fn picks(selection: &Selection, pool: &dyn Candidates) -> Vec<Pick> {
 }
 
 /// The kept records' positions; in the pools here these are their places in the input.
-fn positions(selection: &Selection, pool: &dyn Candidates) -> Vec<usize> {
+pub(super) fn positions(selection: &Selection, pool: &dyn Candidates) -> Vec<usize> {
     picks(selection, pool).iter().map(|pick| pick.position as usize).collect()
 }
 
@@ -193,95 +192,13 @@ proptest! {
 }
 
 /// Records of one length whose influence and hash are made of their number.
-fn numbered(n: u64, influence: impl Fn(u64) -> f32) -> Vec<Candidate> {
+pub(super) fn numbered(n: u64, influence: impl Fn(u64) -> f32) -> Vec<Candidate> {
     let candidate =
         |i| Candidate { source: 0, position: i, record_hash: i, residues: 10, influence: influence(i) };
     (0..n).map(candidate).collect()
 }
 
-/// The groups of a selection's records, each with how many it has.
-fn kept_of_groups(selection: &Selection, pool: &Sliced) -> BTreeMap<u64, usize> {
-    let mut kept = BTreeMap::new();
-    for position in positions(selection, pool) {
-        *kept.entry(pool.1[position].unwrap()).or_default() += 1;
-    }
-    kept
-}
-
-/// 1000 records, half of them of group 1, the rest in groups of 10; higher groups have more influence.
-fn one_large_group() -> Sliced {
-    let pool = numbered(1000, |i| i as f32);
-    let groups = (0..1000).map(|i| Some(if i < 500 { 1 } else { i / 10 })).collect();
-    Sliced(pool, groups, 100)
-}
-
-#[test]
-fn no_more_of_a_group_is_taken_while_others_are_within_the_cap() {
-    let pool = one_large_group();
-    for rule in every_strategy() {
-        let rule = rule.capped(Cap::Records(3));
-        // 51 groups leave 153 records within the cap.
-        let kept = kept_of_groups(&select(&pool, &rule, Budget::Records(100), 0).unwrap(), &pool);
-        assert!(kept.values().all(|records| *records <= 3), "{kept:?} by {rule:?}");
-        let more = select(&pool, &rule, Budget::Records(160), 0).unwrap();
-        assert_eq!((more.kept.records, more.cap), (160, Some(3)));
-        if more.excluded.records == 0 {
-            assert_eq!((more.beyond_cap.records, more.over_cap.records), (1000 - 153, 7), "{rule:?}");
-        }
-    }
-}
-
-#[test]
-fn the_automatic_cap_is_the_smallest_that_leaves_a_fifth() {
-    let cap = |pool: &Sliced| {
-        select(pool, &Rule::balanced(Cap::Auto), Budget::Records(10), 0).unwrap().cap.unwrap()
-    };
-    // 3 of each of 51 groups are 153 records, 4 are 204.
-    assert_eq!(cap(&one_large_group()), 4);
-    assert_eq!(cap(&Sliced(numbered(1000, |_| 0.0), vec![Some(5); 1000], 100)), 200);
-    assert_eq!(cap(&Sliced(numbered(1000, |_| 0.0), Vec::new(), 100)), 1);
-}
-
-#[test]
-fn groups_as_strata_have_equal_or_proportional_budgets() {
-    let pool = one_large_group();
-    let by_group = |shares| Rule::top_k().stratified(Stratify::Group).unwrap().shared(shares);
-    let kept = |shares, records| {
-        kept_of_groups(&select(&pool, &by_group(shares), Budget::Records(records), 0).unwrap(), &pool)
-    };
-    for shares in [Shares::Equal, Shares::SmallestFirst] {
-        assert!(kept(shares, 102).values().all(|records| *records == 2));
-        // All small groups are used up: 50 of 10, and the rest of the large one.
-        assert_eq!(kept(shares, 700)[&1], 200);
-    }
-    let proportional = kept(Shares::Proportional, 200);
-    assert!((95..=105).contains(&proportional[&1]), "{proportional:?}");
-    assert!(proportional.values().skip(1).all(|records| (1..=3).contains(records)), "{proportional:?}");
-}
-
-#[test]
-fn the_order_of_the_records_changes_no_capped_selection() {
-    // Without ties of influence or hash, on which the order decides.
-    let Sliced(records, groups, _) = one_large_group();
-    let turned: Vec<Candidate> = records.iter().rev().copied().collect();
-    let turned = Sliced(turned, groups.iter().rev().copied().collect(), 64);
-    let straight = Sliced(records, groups, 100);
-    for rule in every_strategy() {
-        for rule in [rule.clone().capped(Cap::Auto), rule.stratified(Stratify::Group).unwrap()] {
-            for shares in [Shares::SmallestFirst, Shares::Equal, Shares::Proportional] {
-                let rule = rule.clone().shared(shares);
-                let kept = |pool: &Sliced| {
-                    let mut kept = positions(&select(pool, &rule, Budget::Records(170), 3).unwrap(), pool);
-                    kept.sort();
-                    kept
-                };
-                assert_eq!(kept(&straight), kept(&turned), "{rule:?}");
-            }
-        }
-    }
-}
-
-fn every_strategy() -> Vec<Rule> {
+pub(super) fn every_strategy() -> Vec<Rule> {
     let mut lengths = LengthHistogram::default();
     lengths.extend([10, 10, 400]);
     vec![

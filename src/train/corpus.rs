@@ -115,10 +115,10 @@ impl Splitter {
         })
     }
 
-    /// The next record: the index of its source, its header and its stable hash.
-    pub fn add(&mut self, source: u32, header: &[u8], hash: u64) -> Result<()> {
+    /// The next record: the index of its source, its header and its residues; and its stable hash.
+    pub fn add(&mut self, (source, header, sequence): (u32, &[u8], &[u8]), hash: u64) -> Result<()> {
         for grouper in self.groups.iter_mut().chain(&mut self.larger) {
-            grouper.add(source, header)?;
+            grouper.add(source, header, sequence)?;
         }
         self.hashes.push(hash);
         Ok(())
@@ -166,7 +166,7 @@ mod tests {
             // Families 0 and 150, 1 and 151 ... share a clan; those from 140 to 149 are in none.
             let clan = if family % 150 < 140 { format!("CL{}", family % 150) } else { "-".to_string() };
             let header = format!("F{family}|{i} name=x clan={clan}");
-            splitter.add(0, header.as_bytes(), i * 77).unwrap();
+            splitter.add((0, header.as_bytes(), b"ACGU"), i * 77).unwrap();
             EncodedRecord { hash: i * 77, tokens: vec![0, 4, 2], group: 0 }
         });
         let records = records.collect();

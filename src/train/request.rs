@@ -321,7 +321,7 @@ mod tests {
         let mut splitter =
             Splitter::open(&request.split, request.shares(), request.seed, &storage, &[]).unwrap();
         let records = (0..100u64).map(|hash| {
-            splitter.add(0, format!("{}|{hash}", hash % 20).as_bytes(), hash).unwrap();
+            splitter.add((0, format!("{}|{hash}", hash % 20).as_bytes(), b"ACGU"), hash).unwrap();
             let tokens = rna_fm().encode(b"ACGGUAUCGGAUCAGC", 32).unwrap().ids;
             EncodedRecord { hash, tokens, group: 0 }
         });

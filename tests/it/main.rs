@@ -4,6 +4,7 @@ mod architecture;
 mod cli;
 mod embed;
 mod example;
+mod groups;
 mod hub;
 mod invariance;
 mod pages;

@@ -125,7 +125,7 @@ fn prune_is_score_and_select_and_its_coreset_repeats_the_input_in_order() {
         assert_eq!(output["size"], bytes.len());
         assert_eq!(output["sha256"].as_str().unwrap(), sha256(&bytes));
     }
-    assert_eq!(manifest["outputs"].as_array().unwrap().len(), 5);
+    assert_eq!(manifest["outputs"].as_array().unwrap().len(), 6);
 
     let again = folder.path().join("again");
     let select = json!({"scores": [out.join("scores.parquet")], "output": again, "keep": "25%"});

@@ -16,7 +16,7 @@ fn a_request_creates_a_job_that_can_be_followed_to_its_result() {
     assert_eq!(job["kind"], "select");
     assert_eq!(job["request"]["strata"], 50, "defaults are written out");
     assert_eq!(job["result"]["kept"], 1);
-    assert_eq!(job["outputs"][3], "s3://b/out/manifest.json");
+    assert_eq!(job["outputs"][4], "s3://b/out/manifest.json");
     assert!(job["finished"].as_str().unwrap().ends_with('Z'));
 }
 

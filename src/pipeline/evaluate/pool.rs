@@ -2,6 +2,7 @@
 
 use super::super::Context;
 use super::super::reading::Reading;
+use super::super::train::keep_sequence;
 use super::request::HeldOutOptions;
 use crate::error::{Code, Error, Result};
 use crate::sequence::{CoresetWriter, Dataset, InputFormat, InputOptions};
@@ -47,10 +48,10 @@ impl Pool {
         let (storage, sources) = (&context.storage, dataset.sources());
         let mut splitter = Splitter::open(&options.split, options.shares()?, seed, storage, sources)?;
         let mut reading = Reading::new(&dataset, dataset.records(None), (tokenizer, max_tokens), input);
-        let mut all = Vec::new();
-        while let Some(record) = reading.next(|_| true)? {
+        let (mut all, mut sequence) = (Vec::new(), Vec::new());
+        while let Some(record) = reading.next(|record| keep_sequence(record, &mut sequence))? {
             context.cancel.check()?;
-            splitter.add(record.source, &record.header, record.hash)?;
+            splitter.add((record.source, &record.header, &sequence), record.hash)?;
             let place = (record.source, record.position);
             all.push((
                 place,

@@ -1,0 +1,231 @@
+//! Near-duplicate groups without a clusterer: records whose sets of k-mers are much alike.
+//!
+//! Of each record a sketch is kept, the [`SKETCH`] lowest hashes of its k-mers. Records that share one of the lowest
+//! hashes of longer k-mers, which strangers do not, are candidates: each is compared with the longest of them, and is of
+//! its group where the sketches say that a fifth of their k-mers or more are common. (So MMseqs2's linclust finds pairs, in time linear in the records.)
+//! Groups are what such pairs connect. Sketches and pairs lie in temporary files where they are large; four bytes for
+//! each record are held.
+
+use super::names::{NONE, Names, number};
+use crate::error::{Error, Result};
+use crate::spill::{Column, ColumnWriter, Sorter};
+
+/// Hashes in a sketch.
+const SKETCH: usize = 24;
+/// Two records are alike from this share of common k-mers on (Jaccard index): for single substitutions that is an
+/// identity of about 0.87 in nucleotides and 0.76 in proteins.
+const ALIKE: f64 = 0.2;
+/// Lengths of the k-mers that are compared, of nucleotides and of proteins: unrelated records of some hundred residues
+/// share next to none.
+const COMPARED: (usize, usize) = (8, 4);
+/// Lengths of the k-mers that make candidates: more of them than there are records, so that those of one k-mer are
+/// related.
+const SHARED: (usize, usize) = (14, 6);
+
+/// Is given the sequences of a pool in input order.
+#[derive(Default)]
+pub(super) struct Near {
+    /// Rows of a hash, how central the record is, and its ordinal
+    shared: Sorter<3>,
+    /// [`SKETCH`] hashes for each record, the lowest first, filled up with the highest number
+    sketches: ColumnWriter,
+    /// How central each record is: lower is more so
+    ranks: ColumnWriter,
+    /// The number of each record's sequence
+    numbers: ColumnWriter,
+    names: Names,
+    records: u32,
+}
+
+impl Near {
+    pub fn add(&mut self, id: &[u8], sequence: &[u8]) -> Result<()> {
+        let sequence = folded(sequence);
+        let of_sequence = number(&sequence);
+        self.names.keep(of_sequence, id);
+        // The longest first; ties by the sequence, so that the order of the records changes nothing.
+        let rank = u64::from(u32::MAX - sequence.len() as u32) << 32 | of_sequence >> 32;
+        for hash in lowest(&sequence, SHARED) {
+            self.shared.push([hash, rank, u64::from(self.records)])?;
+        }
+        for hash in lowest(&sequence, COMPARED).into_iter().chain(std::iter::repeat(u64::MAX)).take(SKETCH) {
+            self.sketches.push(hash)?;
+        }
+        self.ranks.push(rank)?;
+        self.numbers.push(of_sequence)?;
+        self.records = self
+            .records
+            .checked_add(1)
+            .ok_or_else(|| Error::bad_input("groups near: allowed are up to 4,294,967,295 records"))?;
+        Ok(())
+    }
+
+    /// The group of each record; the name of one is the id of its longest record.
+    pub fn finish(self) -> Result<(Column, Names)> {
+        let (sketches, ranks, numbers) =
+            (self.sketches.finish()?, self.ranks.finish()?, self.numbers.finish()?);
+        let rank = |record: u32| ranks.get(u64::from(record)).unwrap_or_default();
+        let mut forest = Forest((0..self.records).collect());
+        let mut center = 0;
+        self.shared.sort().by_run(
+            |[hash, ..]| *hash,
+            |[_, _, record], place, run| {
+                let record = *record as u32;
+                if place == run.start {
+                    center = record;
+                } else if forest.root(center) != forest.root(record)
+                    && alike(&sketch_of(&sketches, center), &sketch_of(&sketches, record)) >= ALIKE
+                {
+                    forest.join(center, record, rank);
+                }
+                Ok(())
+            },
+        )?;
+        let mut column = ColumnWriter::default();
+        let mut shared = vec![false; self.records as usize];
+        for record in 0..self.records {
+            let root = forest.root(record);
+            shared[root as usize] |= root != record;
+        }
+        for record in 0..self.records {
+            let root = forest.root(record);
+            let group = numbers.get(u64::from(root)).filter(|_| shared[root as usize]);
+            column.push(group.unwrap_or(NONE))?;
+        }
+        Ok((column.finish()?, self.names))
+    }
+}
+
+/// Upper case, with U for T.
+fn folded(sequence: &[u8]) -> Vec<u8> {
+    let fold = |byte: &u8| match byte.to_ascii_uppercase() {
+        b'T' => b'U',
+        byte => byte,
+    };
+    let nucleotides = sequence.iter().all(|byte| b"ACGTUNacgtun".contains(byte));
+    if nucleotides { sequence.iter().map(fold).collect() } else { sequence.to_ascii_uppercase() }
+}
+
+/// The lowest hashes of a sequence's k-mers, in order; of a shorter sequence's, that of itself.
+fn lowest(sequence: &[u8], (of_nucleotides, of_protein): (usize, usize)) -> Vec<u64> {
+    let nucleotides = sequence.iter().all(|byte| b"ACGUN".contains(byte));
+    let k = if nucleotides { of_nucleotides } else { of_protein };
+    let mut hashes: Vec<u64> = sequence.windows(k.min(sequence.len()).max(1)).map(number).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes.truncate(SKETCH);
+    hashes
+}
+
+fn sketch_of(sketches: &Column, record: u32) -> [u64; SKETCH] {
+    let first = u64::from(record) * SKETCH as u64;
+    std::array::from_fn(|i| sketches.get(first + i as u64).unwrap_or(u64::MAX))
+}
+
+/// The share of common k-mers, as two sketches tell it: among the lowest hashes of both, those that both have.
+fn alike(a: &[u64; SKETCH], b: &[u64; SKETCH]) -> f64 {
+    let (mut i, mut j, mut common, mut seen) = (0, 0, 0, 0);
+    while seen < SKETCH && i < SKETCH && j < SKETCH && (a[i] < u64::MAX || b[j] < u64::MAX) {
+        common += usize::from(a[i] == b[j]);
+        let (left, right) = (a[i] <= b[j], b[j] <= a[i]);
+        i += usize::from(left);
+        j += usize::from(right);
+        seen += 1;
+    }
+    common as f64 / seen.max(1) as f64
+}
+
+/// Records and those that they are joined to; a root is the most central record of its tree.
+struct Forest(Vec<u32>);
+
+impl Forest {
+    fn root(&mut self, mut record: u32) -> u32 {
+        while self.0[record as usize] != record {
+            let above = self.0[self.0[record as usize] as usize];
+            self.0[record as usize] = above;
+            record = above;
+        }
+        record
+    }
+
+    fn join(&mut self, a: u32, b: u32, rank: impl Fn(u32) -> u64) {
+        let (a, b) = (self.root(a), self.root(b));
+        let (upper, lower) = if (rank(a), a) <= (rank(b), b) { (a, b) } else { (b, a) };
+        self.0[lower as usize] = upper;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random sequences over an alphabet; a multiplier and a shift do for a test.
+    fn random(seed: u64, length: usize, alphabet: &[u8]) -> Vec<u8> {
+        let letter = |i: usize| number(&(seed << 32 | i as u64).to_le_bytes()) as usize % alphabet.len();
+        (0..length).map(|i| alphabet[letter(i)]).collect()
+    }
+
+    /// The same with every n-th letter another one.
+    fn changed(sequence: &[u8], every: usize, alphabet: &[u8]) -> Vec<u8> {
+        let other =
+            |letter: u8| alphabet[(alphabet.iter().position(|a| *a == letter).unwrap() + 1) % alphabet.len()];
+        let change =
+            |(i, letter): (usize, &u8)| if i % every == every / 2 { other(*letter) } else { *letter };
+        sequence.iter().enumerate().map(change).collect()
+    }
+
+    fn groups(sequences: &[Vec<u8>]) -> Vec<u64> {
+        let mut near = Near::default();
+        sequences.iter().enumerate().for_each(|(i, sequence)| {
+            near.add(i.to_string().as_bytes(), sequence).unwrap();
+        });
+        let (column, _) = near.finish().unwrap();
+        (0..column.len()).map(|i| column.get(i).unwrap()).collect()
+    }
+
+    #[test]
+    fn near_duplicates_are_found_and_strangers_are_alone() {
+        for alphabet in [&b"ACGU"[..], b"ACDEFGHIKLMNPQRSTVWY"] {
+            let sequences: Vec<Vec<u8>> = (0..40)
+                .flat_map(|family| {
+                    let first = random(family, 150, alphabet);
+                    let copies = [changed(&first, 40, alphabet), changed(&first, 50, alphabet)];
+                    if family % 2 == 0 {
+                        vec![first, copies[0].clone(), copies[1].clone()]
+                    } else {
+                        vec![first]
+                    }
+                })
+                .collect();
+            let found = groups(&sequences);
+            for family in 0..20 {
+                let of = &found[4 * family..4 * family + 4];
+                assert!(
+                    of[0] != NONE && of[1] == of[0] && of[2] == of[0] && of[3] == NONE,
+                    "{family}: {of:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn case_and_thymine_make_no_difference_and_order_changes_no_group() {
+        let rna = random(1, 90, b"ACGU");
+        let dna: Vec<u8> = rna
+            .iter()
+            .map(|letter| if *letter == b'U' { b't' } else { letter.to_ascii_lowercase() })
+            .collect();
+        let mut sequences = vec![rna.clone(), dna, random(2, 90, b"ACGU"), changed(&rna, 25, b"ACGU")];
+        let found = groups(&sequences);
+        assert!(found[0] != NONE && found[0] == found[1] && found[0] == found[3] && found[2] == NONE);
+        sequences.reverse();
+        let mut turned = groups(&sequences);
+        turned.reverse();
+        assert_eq!(turned, found);
+    }
+
+    #[test]
+    fn sequences_shorter_than_a_k_mer_are_alike_if_they_are_equal() {
+        let found = groups(&[b"ACG".to_vec(), b"ACG".to_vec(), b"ACU".to_vec(), Vec::new(), b"A".to_vec()]);
+        assert!(found[0] == found[1] && found[0] != NONE && found[2..] == [NONE; 3], "{found:?}");
+    }
+}
