@@ -16,7 +16,9 @@ mod summary;
 mod table;
 mod train;
 
-use crate::pipeline::{CurvatureRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest};
+use crate::pipeline::{
+    CommitOptions, CurvatureRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
+};
 use crate::service::ServeOptions;
 use crate::train::TrainRequest;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -26,6 +28,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use logging::LogFormat;
 pub use progress::ProgressStyle;
 
 /// Prunes RNA and protein pretraining sets by self-influence: scores every sequence under a reference model and selects
@@ -55,6 +58,10 @@ struct OutputOptions {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
+    /// How log lines are written on stderr
+    #[arg(long, global = true, value_enum, env = "BIOPRUNE_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
     /// How progress is shown on stderr
     #[arg(long, global = true, value_enum, env = "BIOPRUNE_PROGRESS", default_value = "auto")]
     progress: ProgressStyle,
@@ -63,11 +70,11 @@ struct OutputOptions {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(after_help = examples::PRUNE)]
-    Prune(Job<PruneRequest>),
+    Prune(Scoring<PruneRequest>),
     #[command(after_help = examples::CURVATURE)]
     Curvature(Job<CurvatureRequest>),
     #[command(after_help = examples::SCORE)]
-    Score(Job<ScoreRequest>),
+    Score(Scoring<ScoreRequest>),
     #[command(after_help = examples::SELECT)]
     Select(Job<SelectRequest>),
     #[command(after_help = examples::MERGE)]
@@ -107,6 +114,15 @@ struct Job<R: Args> {
     request: R,
     #[command(flatten)]
     server: ServerOptions,
+}
+
+// A job that scores, and how often it commits what is scored.
+#[derive(Debug, Args)]
+struct Scoring<R: Args> {
+    #[command(flatten)]
+    job: Job<R>,
+    #[command(flatten)]
+    commit: CommitOptions,
 }
 
 #[derive(Debug, Subcommand)]

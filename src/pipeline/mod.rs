@@ -6,7 +6,9 @@
 mod choose;
 mod context;
 mod curvature;
+mod finished;
 mod merge;
+mod parts;
 mod preset;
 mod prune;
 mod reading;
@@ -24,8 +26,9 @@ mod validate;
 mod workers;
 
 pub use choose::AUTO;
-pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
+pub use context::{CancelToken, CommitOptions, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
+pub use finished::{finished_prune, finished_select};
 pub use merge::merge;
 pub use preset::Preset;
 pub use prune::prune;

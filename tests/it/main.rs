@@ -2,9 +2,11 @@
 
 mod architecture;
 mod cli;
+mod drill;
 mod example;
 mod hub;
 mod invariance;
+mod limits;
 mod pipeline;
 mod real_models;
 mod reference;
