@@ -17,6 +17,10 @@ bench *options:
 example:
     cargo run --locked --release -- prune examples/rna/rfam_cm_samples.fa.gz --keep 10% -o out/
 
+# the drills, each step repeated so often: processes killed, stores that fail (needs BIOPRUNE_TEST_WEED, see tests/it/support)
+chaos rounds='100':
+    BIOPRUNE_CHAOS={{rounds}} cargo test --locked --release --test it drill -- --test-threads 1 --nocapture
+
 # write the OpenAPI document that the service serves
 openapi:
     cargo run --locked --release -- openapi > openapi/openapi.json

@@ -2,7 +2,7 @@
 # Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
 #
 #   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
-#   ./test.sh --without-packages   without what comes in packages: an S3 server, models that others trained, a browser
+#   ./test.sh --without-packages   without what comes in packages: an S3 server, models of others, a browser, the API from outside
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
@@ -97,9 +97,12 @@ step 'documentation' documentation
 if [ $with_packages = yes ]; then
   step 'tests' cargo test --locked --release
 else
-  step 'tests' cargo test --locked --release -- --skip storage_s3 --skip real_models --skip pages
+  step 'tests' cargo test --locked --release -- --skip storage_s3 --skip real_models --skip pages --skip drill
 fi
 step 'main job' main_job
+if [ $with_packages = yes ]; then
+  step 'API' tests/api/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" "$venv"
+fi
 if [ $with_workflows = yes ]; then
   step 'workflows' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
 fi

@@ -19,6 +19,7 @@ pub enum Code {
     Internal,
     MalformedJson,
     InvalidRequest,
+    RequestTimeout,
     BodyTooLarge,
     UnsupportedMediaType,
     Unauthorized,
@@ -47,7 +48,7 @@ pub struct CodeInfo {
 }
 
 impl Code {
-    pub const ALL: [Code; 23] = [
+    pub const ALL: [Code; 24] = [
         Code::Usage,
         Code::BadInput,
         Code::InputNotFound,
@@ -60,6 +61,7 @@ impl Code {
         Code::Internal,
         Code::MalformedJson,
         Code::InvalidRequest,
+        Code::RequestTimeout,
         Code::BodyTooLarge,
         Code::UnsupportedMediaType,
         Code::Unauthorized,
@@ -99,6 +101,9 @@ impl Code {
             Code::Internal => row("internal", "A fault of bioprune itself", 70, 500, false),
             Code::MalformedJson => row("malformed_json", "The body is not valid JSON", 65, 400, false),
             Code::InvalidRequest => row("invalid_request", "The request is not valid", 2, 422, false),
+            Code::RequestTimeout => {
+                row("request_timeout", "The request took too long to send", 104, 408, true)
+            }
             Code::BodyTooLarge => row("body_too_large", "The body is too large", 65, 413, false),
             Code::UnsupportedMediaType => {
                 row("unsupported_media_type", "The body must be application/json", 65, 415, false)
@@ -167,6 +172,13 @@ impl Error {
 
     pub fn canceled() -> Self {
         Error::new(Code::Canceled, "canceled before it was complete; nothing was left behind")
+    }
+
+    pub fn suspended() -> Self {
+        Error::new(
+            Code::Canceled,
+            "canceled before it was complete; repeated, it goes on from the scores that are committed",
+        )
     }
 }
 

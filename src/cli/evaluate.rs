@@ -4,7 +4,7 @@ use super::console::Console;
 use super::signals;
 use super::summary::{Row, Summary};
 use crate::error::Result;
-use crate::pipeline::{self, CancelToken, Context, EvaluateRequest, EvaluateSummary};
+use crate::pipeline::{self, CancelToken, CommitOptions, Context, EvaluateRequest, EvaluateSummary};
 use crate::report::quantity::{grouped, span};
 use crate::storage::Storage;
 
@@ -13,7 +13,9 @@ pub(super) fn run(request: &EvaluateRequest, console: &Console) -> Result<()> {
     signals::cancel_on_signal(cancel.clone())?;
     let summary = {
         // dropped before the summary: the last line of progress comes first
-        let context = Context { storage: Storage::from_env()?, progress: console.progress(), cancel };
+        let (storage, progress) = (Storage::from_env()?, console.progress());
+        let commit_every = CommitOptions::default().interval();
+        let context = Context { storage, progress, cancel, commit_every };
         pipeline::evaluate(request, &context, &mut |progress| console.line(&progress.to_string()))?
     };
     console.summary(&summary)

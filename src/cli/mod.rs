@@ -18,7 +18,8 @@ mod table;
 mod train;
 
 use crate::pipeline::{
-    CurvatureRequest, EmbedRequest, EvaluateRequest, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
+    CommitOptions, CurvatureRequest, EmbedRequest, EvaluateRequest, MergeRequest, PruneRequest, ScoreRequest,
+    SelectRequest,
 };
 use crate::service::ServeOptions;
 use crate::train::TrainRequest;
@@ -29,6 +30,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use logging::LogFormat;
 pub use progress::ProgressStyle;
 
 /// Prunes RNA and protein pretraining sets by self-influence: scores every sequence under a reference model and selects
@@ -58,6 +60,10 @@ struct OutputOptions {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 
+    /// How log lines are written on stderr
+    #[arg(long, global = true, value_enum, env = "BIOPRUNE_LOG_FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
     /// How progress is shown on stderr
     #[arg(long, global = true, value_enum, env = "BIOPRUNE_PROGRESS", default_value = "auto")]
     progress: ProgressStyle,
@@ -66,11 +72,11 @@ struct OutputOptions {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(after_help = examples::PRUNE)]
-    Prune(Job<PruneRequest>),
+    Prune(Scoring<PruneRequest>),
     #[command(after_help = examples::CURVATURE)]
     Curvature(Job<CurvatureRequest>),
     #[command(after_help = examples::SCORE)]
-    Score(Job<ScoreRequest>),
+    Score(Scoring<ScoreRequest>),
     #[command(after_help = examples::SELECT)]
     Select(Job<SelectRequest>),
     #[command(after_help = examples::MERGE)]
@@ -114,6 +120,15 @@ struct Job<R: Args> {
     request: R,
     #[command(flatten)]
     server: ServerOptions,
+}
+
+// A job that scores, and how often it commits what is scored.
+#[derive(Debug, Args)]
+struct Scoring<R: Args> {
+    #[command(flatten)]
+    job: Job<R>,
+    #[command(flatten)]
+    commit: CommitOptions,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,24 +2,36 @@
 
 use super::console::Console;
 use super::summary::Summary;
-use super::{Command, Job, evaluate, generate, models, remote, signals, train};
+use super::{Command, Job, Scoring, evaluate, generate, models, remote, signals, train};
 use crate::error::Result;
 use crate::jobs::JobRequest;
-use crate::pipeline::{self, CancelToken, Context};
+use crate::pipeline::{self, CancelToken, CommitOptions, Context};
 use crate::service;
 use crate::storage::Storage;
 use serde::Serialize;
 
 pub(super) fn run(command: Command, console: &Console) -> Result<()> {
     match command {
-        Command::Prune(job) => job.run(console, JobRequest::Prune, pipeline::prune),
-        Command::Curvature(job) => job.run(console, JobRequest::Curvature, pipeline::curvature),
-        Command::Score(job) => job.run(console, JobRequest::Score, pipeline::score),
-        Command::Select(job) => job.run(console, JobRequest::Select, pipeline::select),
-        Command::Merge(request) => here(console, |context| pipeline::merge(&request, context)),
+        Command::Prune(Scoring { job, commit }) => {
+            job.run(console, commit, JobRequest::Prune, pipeline::prune)
+        }
+        Command::Curvature(job) => {
+            job.run(console, CommitOptions::default(), JobRequest::Curvature, pipeline::curvature)
+        }
+        Command::Score(Scoring { job, commit }) => {
+            job.run(console, commit, JobRequest::Score, pipeline::score)
+        }
+        Command::Select(job) => {
+            job.run(console, CommitOptions::default(), JobRequest::Select, pipeline::select)
+        }
+        Command::Merge(request) => {
+            here(console, CommitOptions::default(), |context| pipeline::merge(&request, context))
+        }
         Command::Jobs(command) => remote::jobs(&command, console),
         Command::Train(request) => train::run(&request, console),
-        Command::Embed(request) => here(console, |context| pipeline::embed(&request, context)),
+        Command::Embed(request) => {
+            here(console, CommitOptions::default(), |context| pipeline::embed(&request, context))
+        }
         Command::Evaluate(request) => evaluate::run(&request, console),
         Command::Serve(options) => {
             service::serve(&options, |url| console.line(&format!("bioprune: listening on {url}")))
@@ -36,23 +48,29 @@ impl<R: clap::Args> Job<R> {
     fn run<S: Summary + Serialize>(
         self,
         console: &Console,
+        commit: CommitOptions,
         request: impl FnOnce(R) -> JobRequest,
         job: impl FnOnce(&R, &Context) -> Result<S>,
     ) -> Result<()> {
         match self.server.client()? {
             Some(client) => remote::submit(&client, request(self.request), console),
-            None => here(console, |context| job(&self.request, context)),
+            None => here(console, commit, |context| job(&self.request, context)),
         }
     }
 }
 
 /// Runs a job in this process, with progress on stderr, and tells what came of it.
-fn here<S: Summary + Serialize>(console: &Console, job: impl FnOnce(&Context) -> Result<S>) -> Result<()> {
+fn here<S: Summary + Serialize>(
+    console: &Console,
+    commit: CommitOptions,
+    job: impl FnOnce(&Context) -> Result<S>,
+) -> Result<()> {
     let cancel = CancelToken::default();
     signals::cancel_on_signal(cancel.clone())?;
     let summary = {
         // dropped before the summary: the last line of progress comes first
-        let context = Context { storage: Storage::from_env()?, progress: console.progress(), cancel };
+        let (progress, commit_every) = (console.progress(), commit.interval());
+        let context = Context { storage: Storage::from_env()?, progress, cancel, commit_every };
         job(&context)?
     };
     console.summary(&summary)

@@ -29,7 +29,7 @@ pub(super) fn cancel_on_signal(cancel: CancelToken) -> Result<()> {
                 std::process::exit(i32::from(status));
             }
             log::warn!("stopping; once more to end at once");
-            cancel.cancel();
+            cancel.suspend();
         }
     };
     std::thread::Builder::new()

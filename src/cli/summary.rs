@@ -46,6 +46,10 @@ fn rate_row(summary: &ScoreSummary) -> Row {
         0 => "by an earlier run, whose scores were used again".to_string(),
         tokens => format!("{} tokens at {} tokens/s", grouped(tokens), short(summary.tokens_per_second)),
     };
+    let how = match (summary.tokens, summary.reused) {
+        (0, _) | (_, 0) => how,
+        (_, reused) => format!("{how} ({} by an earlier run)", grouped(reused)),
+    };
     ("scored", format!("{}, {how}", counted(summary.counts.scored, "record")))
 }
 
@@ -151,6 +155,7 @@ mod tests {
                 scores: "out/scores.parquet".to_string(),
                 model: "rna-nano".to_string(),
                 counts,
+                reused: 0,
                 tokens: 64_000_000,
                 tokens_per_second: 1.214e6,
                 confounds: None,

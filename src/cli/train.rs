@@ -4,7 +4,7 @@ use super::console::Console;
 use super::signals;
 use super::summary::{Row, Summary};
 use crate::error::Result;
-use crate::pipeline::{self, CancelToken, Context, TrainSummary};
+use crate::pipeline::{self, CancelToken, CommitOptions, Context, TrainSummary};
 use crate::report::quantity::grouped;
 use crate::storage::Storage;
 use crate::train::{HeldOut, TrainRequest};
@@ -13,7 +13,8 @@ use std::sync::Arc;
 pub(super) fn run(request: &TrainRequest, console: &Console) -> Result<()> {
     let cancel = CancelToken::default();
     signals::cancel_on_signal(cancel.clone())?;
-    let context = Context { storage: Storage::from_env()?, progress: Arc::new(()), cancel };
+    let commit_every = CommitOptions::default().interval();
+    let context = Context { storage: Storage::from_env()?, progress: Arc::new(()), cancel, commit_every };
     let summary = pipeline::train(request, &context, &mut |progress| console.line(&progress.to_string()))?;
     console.summary(&summary)
 }

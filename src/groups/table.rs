@@ -68,10 +68,6 @@ impl Table {
     }
 
     /// The next line that gives an id a group. Lines without a group in their cell are passed over.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator would borrow the table, which is asked more"
-    )]
     pub fn next(&mut self) -> Result<Option<Line>> {
         while let Some(line) = self.line()? {
             let parsed = self.form.parse(&line).map_err(|what| {

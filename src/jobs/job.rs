@@ -8,7 +8,7 @@ use crate::pipeline::{CurvatureSummary, Progress, PruneSummary, ScoreSummary, Se
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{OneOfBuilder, Ref, Schema};
+use utoipa::openapi::schema::{AnyOfBuilder, Ref, Schema};
 
 /// Where a job is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -163,11 +163,12 @@ pub struct Job {
 }
 
 fn request_schema() -> Schema {
-    let mut one_of = OneOfBuilder::new().description(Some("The request, every default written out"));
+    // a curvature's request may be read as one of scores, too
+    let mut any_of = AnyOfBuilder::new().description(Some("The request, every default written out"));
     for name in ["PruneRequest", "CurvatureRequest", "ScoreRequest", "SelectRequest"] {
-        one_of = one_of.item(Ref::from_schema_name(name));
+        any_of = any_of.item(Ref::from_schema_name(name));
     }
-    Schema::OneOf(one_of.build())
+    Schema::AnyOf(any_of.build())
 }
 
 /// Some of the jobs, the latest first
@@ -216,6 +217,7 @@ mod tests {
             scores: "s.parquet".to_string(),
             model: "rna-nano".to_string(),
             counts: Counts::default(),
+            reused: 0,
             tokens: 10,
             tokens_per_second: 10.0,
             confounds: None,

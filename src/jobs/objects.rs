@@ -1,7 +1,7 @@
 //! What the queue asks of storage: which objects a job reads, and whether its results are still there.
 
 use crate::error::Result;
-use crate::storage::{Location, ObjectInfo, Storage};
+use crate::storage::{Location, ObjectInfo, Storage, Traffic};
 
 /// The storage as the queue sees it. Both block.
 pub trait Objects: Send + Sync {
@@ -13,6 +13,11 @@ pub trait Objects: Send + Sync {
 
     /// Whether an object is there.
     fn exists(&self, location: &str) -> Result<bool>;
+
+    /// What has passed to and from stores so far.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
 }
 
 impl Objects for Storage {
@@ -22,5 +27,9 @@ impl Objects for Storage {
 
     fn exists(&self, location: &str) -> Result<bool> {
         Storage::exists(self, &location.parse::<Location>()?)
+    }
+
+    fn traffic(&self) -> Traffic {
+        Storage::traffic(self)
     }
 }

@@ -1,16 +1,18 @@
 //! The queue: submitting, looking at and canceling jobs, from any thread.
 
+use super::directory::lock;
 use super::id::JobId;
 use super::job::{Job, JobPage, JobProgress, JobState};
 use super::objects::Objects;
 use super::request::{JobRequest, Role};
-use super::runner::Runner;
-use super::store::{Filter, Outcome, Store, Stored};
+use super::runner::{Origin, Runner};
+use super::state::State;
+use super::store::{Filter, Outcome, Store};
 use super::worker;
 use crate::error::{Code, Error, Result};
-use crate::pipeline::{CancelToken, Progress};
 use crate::storage::ObjectInfo;
 use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +26,16 @@ const EVENTS_KEPT: usize = 256;
 /// A client's own name for a request, and the request's body.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
+    /// Whose it is: clients do not share keys
+    pub client: String,
     pub key: String,
     pub body: String,
+}
+
+impl IdempotencyKey {
+    pub(super) fn stored(&self) -> String {
+        format!("{}\n{}", self.client, self.key)
+    }
 }
 
 /// What became of a request.
@@ -81,43 +91,31 @@ pub(super) struct Shared {
     pub revision: AtomicU64,
 }
 
-pub(super) struct State {
-    pub store: Store,
-    pub running: Option<Running>,
-    pub readiness: Readiness,
-    pub stopping: bool,
-    pub worker_ended: bool,
-}
-
-/// What is known of the running job in memory only.
-pub(super) struct Running {
-    pub id: JobId,
-    pub cancel: CancelToken,
-    pub progress: Arc<Mutex<Option<Progress>>>,
-}
-
 impl Jobs {
-    /// Opens the queue of `directory`, made if need be, and starts the worker; at most `capacity` jobs wait in it.
+    /// Opens the queue of `directory`, made if need be, and starts the worker; at most `capacity` jobs wait in it, and
+    /// jobs that have ended are kept for `retention`.
     ///
     /// # Errors
     /// `storage_failed` where the directory cannot be written, or another process has it open.
     pub fn open(
         directory: &Path,
         capacity: usize,
+        retention: Duration,
         objects: Arc<dyn Objects>,
         runner: Arc<dyn Runner>,
     ) -> Result<Jobs> {
-        std::fs::create_dir_all(directory).map_err(|error| {
-            Error::storage(format!("cannot make the data directory {}", directory.display())).caused_by(error)
-        })?;
         let lock = lock(directory)?;
-        let state = State {
+        let mut state = State {
             store: Store::open(&directory.join("jobs.sqlite"))?,
             running: None,
             readiness: Readiness::Preparing,
             stopping: false,
             worker_ended: false,
+            deferred: HashMap::new(),
+            retention,
+            forgot: Instant::now(),
         };
+        state.forget()?;
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -136,7 +134,12 @@ impl Jobs {
     /// # Errors
     /// `input_not_found`, `forbidden` or `storage_failed` for what the job reads; `queue_full`; `not_ready` while
     /// stopping; `idempotency_conflict` where the key was used with another body.
-    pub fn submit(&self, request: &JobRequest, key: Option<&IdempotencyKey>) -> Result<Submitted> {
+    pub fn submit(
+        &self,
+        request: &JobRequest,
+        key: Option<&IdempotencyKey>,
+        origin: &Origin,
+    ) -> Result<Submitted> {
         if let Some(job) = self.shared.state.lock().recall(key)? {
             return Ok(Submitted { job, queued: false });
         }
@@ -153,7 +156,7 @@ impl Jobs {
         });
         if !present {
             state.admit(self.shared.capacity)?;
-            state.store.enqueue(&id, request)?;
+            state.store.enqueue(&id, request, origin)?;
             log::info!("job {id} queued");
         }
         if let Some(key) = key {
@@ -229,6 +232,19 @@ impl Jobs {
         Ok(counts)
     }
 
+    /// How long the job that is next in turn has waited, and how fast the running one computes, in tokens a second.
+    pub fn pace(&self) -> Result<(Duration, f64)> {
+        let state = self.shared.state.lock();
+        let running = state.running.as_ref();
+        let mut next = state.store.queued_after(0)?;
+        if let Some(job) = next.as_ref().filter(|job| running.is_some_and(|running| running.id == job.id)) {
+            next = state.store.queued_after(job.seq)?;
+        }
+        let progress = running.and_then(|running| running.progress.lock().as_ref().map(JobProgress::from));
+        let rate = progress.map_or(0.0, |progress| progress.tokens_per_second);
+        Ok((next.map(|job| job.age()).unwrap_or_default(), rate))
+    }
+
     pub fn readiness(&self) -> Readiness {
         self.shared.state.lock().readiness.clone()
     }
@@ -245,7 +261,7 @@ impl Jobs {
         }
         let unmarked = match &state.running {
             Some(running) => {
-                running.cancel.cancel();
+                running.cancel.suspend();
                 state.store.unmark_started(&running.id)
             }
             None => Ok(()),
@@ -301,77 +317,5 @@ impl Shared {
         let revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
         // fails only where nobody listens
         let _ = self.events.send(Event { revision, change });
-    }
-}
-
-impl State {
-    pub fn job(&self, id: &JobId) -> Result<Job> {
-        match self.store.get(id)? {
-            Some(stored) => self.tell(stored),
-            None => Err(Error::new(Code::JobNotFound, format!("there is no job {id}"))),
-        }
-    }
-
-    /// A stored job together with what only memory knows.
-    fn tell(&self, stored: Stored) -> Result<Job> {
-        let running = self.running.as_ref().filter(|running| running.id == stored.id);
-        let state = if running.is_some() { JobState::Running } else { stored.state };
-        let outputs = if state == JobState::Complete { stored.request.outputs() } else { Vec::new() };
-        let request = serde_json::to_value(&stored.request)
-            .map_err(|error| Error::internal("a request does not fit into JSON").caused_by(error))?;
-        Ok(Job {
-            id: stored.id,
-            kind: stored.request.kind(),
-            state,
-            created: stored.created,
-            started: stored.started,
-            finished: stored.finished,
-            cancel_requested: stored.cancel_requested,
-            progress: running.and_then(|running| running.progress.lock().as_ref().map(JobProgress::from)),
-            request,
-            outputs,
-            result: stored.result,
-            error: stored.error,
-        })
-    }
-
-    fn recall(&self, key: Option<&IdempotencyKey>) -> Result<Option<Job>> {
-        let Some(key) = key else { return Ok(None) };
-        match self.store.recall(key)? {
-            Some((id, true)) => self.job(&id).map(Some),
-            Some((_, false)) => Err(Error::new(
-                Code::IdempotencyConflict,
-                format!("the Idempotency-Key {:?} was used with another body", key.key),
-            )),
-            None => Ok(None),
-        }
-    }
-
-    /// Whether one more job may wait.
-    fn admit(&self, capacity: usize) -> Result<()> {
-        if self.stopping {
-            return Err(Error::new(Code::NotReady, "the service is stopping"));
-        }
-        let waiting = self.store.count(JobState::Queued)? - u64::from(self.running.is_some());
-        if waiting >= capacity as u64 {
-            return Err(Error::new(Code::QueueFull, format!("{waiting} jobs wait; allowed are {capacity}")));
-        }
-        Ok(())
-    }
-}
-
-fn lock(directory: &Path) -> Result<File> {
-    let path = directory.join("lock");
-    let failed = |error: std::io::Error| {
-        Error::storage(format!("cannot lock the data directory {}", directory.display())).caused_by(error)
-    };
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::storage(format!(
-            "the data directory {} is in use by another bioprune",
-            directory.display()
-        ))),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }

@@ -155,6 +155,19 @@ impl JobRequest {
         }
     }
 
+    /// Where the lease on the output lies: in its folder, or beside its file.
+    pub fn lease(&self) -> String {
+        let (folder, name) = match self {
+            JobRequest::Prune(request) => (request.output.trim_end_matches('/'), ""),
+            JobRequest::Select(request) => (request.output.trim_end_matches('/'), ""),
+            JobRequest::Curvature(CurvatureRequest { output, .. })
+            | JobRequest::Score(ScoreRequest { output, .. }) => {
+                output.rsplit_once('/').unwrap_or(("", output))
+            }
+        };
+        format!("{folder}/_{name}.lease")
+    }
+
     fn each_location(&mut self, mut visit: impl FnMut(&'static str, Role, &mut String)) {
         use Role::{Input, Output};
         let (model, matched) = match self {

@@ -5,6 +5,7 @@ use super::job::{JobResult, JobState};
 use super::problem::Problem;
 use super::queue::IdempotencyKey;
 use super::request::{JobKind, JobRequest};
+use super::runner::Origin;
 use crate::error::{Error, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -15,8 +16,9 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-/// Counts up with each change of [`SCHEMA`].
-const SCHEMA_VERSION: i64 = 1;
+/// What brings a store from each version to the next, the first from nothing.
+const MIGRATIONS: [&str; 2] = [SCHEMA, "ALTER TABLE jobs ADD COLUMN origin TEXT NOT NULL DEFAULT '{}'"];
+const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// `seq` is a job's place in the queue, new each time it is queued. A running job is stored as queued.
 const SCHEMA: &str = "
@@ -43,8 +45,7 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 
-const COLUMNS: &str =
-    "id, seq, kind, request, state, created, started, finished, starts, cancel_requested, result, error";
+const COLUMNS: &str = "id, seq, kind, request, state, created, started, finished, starts, cancel_requested, result, error, origin";
 
 /// How long an idempotency key is remembered: longer than any client repeats a request.
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -64,6 +65,15 @@ pub(super) struct Stored {
     pub cancel_requested: bool,
     pub result: Option<JobResult>,
     pub error: Option<Problem>,
+    pub origin: Origin,
+}
+
+impl Stored {
+    /// How long ago it was first asked for.
+    pub fn age(&self) -> Duration {
+        let created = DateTime::parse_from_rfc3339(&self.created).map(SystemTime::from);
+        created.ok().and_then(|created| created.elapsed().ok()).unwrap_or_default()
+    }
 }
 
 /// Which jobs a list holds.
@@ -86,10 +96,9 @@ impl Store {
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "foreign_keys", true)?;
             let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            if version == 0 {
-                connection.execute_batch(&format!(
-                    "BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                ))?;
+            for (next, migration) in (1..).zip(MIGRATIONS).skip(version.max(0) as usize) {
+                connection
+                    .execute_batch(&format!("BEGIN; {migration}; PRAGMA user_version = {next}; COMMIT;"))?;
             }
             Ok((connection, version))
         })();
@@ -109,19 +118,20 @@ impl Store {
         self.first(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"), [id.as_str()])
     }
 
-    /// The job that is next in turn.
-    pub fn oldest_queued(&self) -> Result<Option<Stored>> {
-        self.first(&format!("SELECT {COLUMNS} FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1"), [])
+    /// The first queued job behind place `seq` in the queue.
+    pub fn queued_after(&self, seq: i64) -> Result<Option<Stored>> {
+        let queued = "state = 'queued' AND seq > ?1 ORDER BY seq LIMIT 1";
+        self.first(&format!("SELECT {COLUMNS} FROM jobs WHERE {queued}"), [seq])
     }
 
     /// Puts a job at the end of the queue; what an earlier run of it left is forgotten.
-    pub fn enqueue(&self, id: &JobId, request: &JobRequest) -> Result<()> {
+    pub fn enqueue(&self, id: &JobId, request: &JobRequest, origin: &Origin) -> Result<()> {
         self.change(
-            "INSERT INTO jobs (id, seq, kind, request, state, created)
-             VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM jobs), ?2, ?3, 'queued', ?4)
+            "INSERT INTO jobs (id, seq, kind, request, state, created, origin)
+             VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM jobs), ?2, ?3, 'queued', ?4, ?5)
              ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, state = 'queued', started = NULL, finished = NULL,
-                 starts = 0, cancel_requested = 0, result = NULL, error = NULL",
-            params![id.as_str(), request.kind().name(), request.to_json()?, now()],
+                 starts = 0, cancel_requested = 0, result = NULL, error = NULL, origin = excluded.origin",
+            params![id.as_str(), request.kind().name(), request.to_json()?, now(), json(origin)?],
         )
     }
 
@@ -137,6 +147,21 @@ impl Store {
         self.change("UPDATE jobs SET starts = starts - 1, started = NULL WHERE id = ?1", [id.as_str()])
     }
 
+    /// The running job has committed some of its work: what it did before need not be done again.
+    pub fn mark_progress(&self, id: &JobId) -> Result<()> {
+        self.change("UPDATE jobs SET starts = 1 WHERE id = ?1 AND starts > 1", [id.as_str()])
+    }
+
+    /// Forgets jobs that ended before `time`; returns how many.
+    pub fn forget_before(&self, time: SystemTime) -> Result<usize> {
+        let (old, time) = ("state <> 'queued' AND finished < ?1", timestamp(time));
+        self.change(
+            &format!("DELETE FROM idempotency_keys WHERE job IN (SELECT id FROM jobs WHERE {old})"),
+            [&time],
+        )?;
+        self.execute(&format!("DELETE FROM jobs WHERE {old}"), [&time])
+    }
+
     pub fn request_cancel(&self, id: &JobId) -> Result<()> {
         self.change("UPDATE jobs SET cancel_requested = 1 WHERE id = ?1", [id.as_str()])
     }
@@ -147,6 +172,7 @@ impl Store {
             Outcome::Complete(result) => (JobState::Complete, Some(json(result)?), None),
             Outcome::Failed(problem) => (JobState::Failed, None, Some(json(problem)?)),
             Outcome::Canceled => (JobState::Canceled, None, None),
+            Outcome::Suspended | Outcome::Deferred(_) => return Ok(()),
         };
         self.change(
             "UPDATE jobs SET state = ?2, finished = ?3, result = ?4, error = ?5 WHERE id = ?1",
@@ -190,7 +216,7 @@ impl Store {
         self.change("DELETE FROM idempotency_keys WHERE created < ?1", [oldest])?;
         self.change(
             "INSERT INTO idempotency_keys (key, body, job, created) VALUES (?1, ?2, ?3, ?4)",
-            params![key.key, digest(&key.body), job.as_str(), now()],
+            params![key.stored(), digest(&key.body), job.as_str(), now()],
         )
     }
 
@@ -198,7 +224,7 @@ impl Store {
     pub fn recall(&self, key: &IdempotencyKey) -> Result<Option<(JobId, bool)>> {
         let found: Option<(String, String)> = self
             .0
-            .query_row("SELECT job, body FROM idempotency_keys WHERE key = ?1", [&key.key], |row| {
+            .query_row("SELECT job, body FROM idempotency_keys WHERE key = ?1", [key.stored()], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
             .optional()
@@ -215,17 +241,25 @@ impl Store {
     }
 
     fn change(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<()> {
-        self.0.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map_err(failed)?;
-        Ok(())
+        self.execute(sql, parameters).map(|_| ())
+    }
+
+    /// Returns how many rows changed.
+    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
+        self.0.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map_err(failed)
     }
 }
 
-/// How a job ended.
+/// How a run of a job ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Complete(JobResult),
     Failed(Problem),
     Canceled,
+    /// It was given up for now, and stays in the queue
+    Suspended,
+    /// Another service works on its output: it stays in the queue, and others go first
+    Deferred(Error),
 }
 
 fn read(row: &Row<'_>) -> Result<Stored> {
@@ -245,6 +279,7 @@ fn read(row: &Row<'_>) -> Result<Stored> {
         cancel_requested: row.get("cancel_requested").map_err(failed)?,
         result: optional("result")?.as_deref().map(parse).transpose()?,
         error: optional("error")?.as_deref().map(parse).transpose()?,
+        origin: parse(&text("origin")?)?,
     })
 }
 

@@ -15,6 +15,8 @@ use tokio::sync::broadcast;
 /// Longer than any step of a test takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const RETENTION: Duration = Duration::from_secs(3600);
+
 /// Objects with the ETags that the test sets.
 #[derive(Default)]
 struct FakeObjects(Mutex<BTreeMap<String, String>>);
@@ -45,13 +47,8 @@ impl Runner for FakeRunner {
         Ok(())
     }
 
-    fn run(
-        &self,
-        request: &JobRequest,
-        progress: Arc<dyn ProgressSink>,
-        cancel: CancelToken,
-    ) -> Result<JobResult> {
-        let JobRequest::Select(request) = request else { panic!("tests submit selections") };
+    fn run(&self, work: Work<'_>, progress: Arc<dyn ProgressSink>, cancel: CancelToken) -> Result<JobResult> {
+        let JobRequest::Select(request) = work.request else { panic!("tests submit selections") };
         progress.update(&Progress {
             stage: Stage::Select,
             records: 5,
@@ -61,6 +58,9 @@ impl Runner for FakeRunner {
         });
         match request.output.trim_start_matches("s3://b/") {
             "panic/" => panic!("a bug"),
+            "busy/" if !self.0.exists("s3://b/released")? => {
+                return Err(Error::new(Code::ServerBusy, "another service works on this output"));
+            }
             "fail/" => return Err(Error::bad_input("s3://b/scores.parquet, record 3: no influence")),
             "wait/" => loop {
                 cancel.check()?;
@@ -89,12 +89,12 @@ fn open(directory: &Path, capacity: usize) -> Fixture {
     let objects = Arc::new(FakeObjects::default());
     objects.put("s3://b/scores.parquet", "1");
     let runner = Arc::new(FakeRunner(objects.clone()));
-    Fixture { jobs: Jobs::open(directory, capacity, objects.clone(), runner).unwrap(), objects }
+    Fixture { jobs: Jobs::open(directory, capacity, RETENTION, objects.clone(), runner).unwrap(), objects }
 }
 
 impl Fixture {
     fn submit(&self, output: &str) -> Result<Submitted> {
-        self.jobs.submit(&request(output), None)
+        self.jobs.submit(&request(output), None, &Origin::default())
     }
 
     fn wait_for(&self, id: &JobId, state: JobState) -> Job {
@@ -123,7 +123,7 @@ fn request(output: &str) -> JobRequest {
 }
 
 fn key(key: &str, body: &str) -> IdempotencyKey {
-    IdempotencyKey { key: key.to_string(), body: body.to_string() }
+    IdempotencyKey { client: String::new(), key: key.to_string(), body: body.to_string() }
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_job_that_takes_the_service_down_again_and_again_fails() {
         id
     };
     let store = store::Store::open(&directory.path().join("jobs.sqlite")).unwrap();
-    (0..3).for_each(|_| store.mark_started(&id).unwrap());
+    (0..worker::MAX_STARTS).for_each(|_| store.mark_started(&id).unwrap());
     let queue = open(directory.path(), 8);
     assert_eq!(queue.wait_for(&id, JobState::Failed).error.unwrap().code, "internal");
 }
@@ -262,11 +262,12 @@ fn a_cancel_that_the_service_did_not_live_to_see_is_kept() {
 fn a_key_finds_its_job_and_refuses_another_body() {
     let directory = tempfile::tempdir().unwrap();
     let queue = open(directory.path(), 8);
-    let first = queue.jobs.submit(&request("out"), Some(&key("k", "body"))).unwrap();
+    let first = queue.jobs.submit(&request("out"), Some(&key("k", "body")), &Origin::default()).unwrap();
     queue.objects.put("s3://b/scores.parquet", "2");
-    let again = queue.jobs.submit(&request("out"), Some(&key("k", "body"))).unwrap();
+    let again = queue.jobs.submit(&request("out"), Some(&key("k", "body")), &Origin::default()).unwrap();
     assert_eq!((again.job.id, again.queued), (first.job.id, false));
-    let error = queue.jobs.submit(&request("more"), Some(&key("k", "other"))).unwrap_err();
+    let error =
+        queue.jobs.submit(&request("more"), Some(&key("k", "other")), &Origin::default()).unwrap_err();
     assert_eq!(error.code, Code::IdempotencyConflict);
 }
 
@@ -335,7 +336,7 @@ fn two_services_do_not_share_a_data_directory() {
     let _first = open(directory.path(), 8);
     let objects = Arc::new(FakeObjects::default());
     let runner = Arc::new(FakeRunner(objects.clone()));
-    let error = Jobs::open(directory.path(), 8, objects, runner).err().unwrap();
+    let error = Jobs::open(directory.path(), 8, RETENTION, objects, runner).err().unwrap();
     assert!(error.message.contains("in use"), "{error}");
 }
 
@@ -345,4 +346,53 @@ fn inputs_that_are_not_there_are_found_when_a_job_is_submitted() {
     let queue = open(directory.path(), 8);
     queue.objects.0.lock().clear();
     assert_eq!(queue.submit("out").unwrap_err().code, Code::InputNotFound);
+}
+
+#[test]
+fn a_job_that_commits_its_work_may_take_the_service_down_as_often_as_it_likes() {
+    let directory = tempfile::tempdir().unwrap();
+    let id = {
+        let queue = open(directory.path(), 8);
+        let id = queue.submit("wait").unwrap().job.id;
+        queue.wait_for(&id, JobState::Running);
+        queue.stop();
+        id
+    };
+    {
+        let store = store::Store::open(&directory.path().join("jobs.sqlite")).unwrap();
+        (0..worker::MAX_STARTS).for_each(|_| store.mark_started(&id).unwrap());
+        store.mark_progress(&id).unwrap();
+    }
+    open(directory.path(), 8).wait_for(&id, JobState::Running);
+}
+
+#[test]
+fn an_output_that_another_service_works_on_waits_and_lets_others_go_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = open(directory.path(), 8);
+    let busy = queue.submit("busy").unwrap().job.id;
+    let other = queue.submit("out").unwrap().job.id;
+    queue.wait_for(&other, JobState::Complete);
+    assert!(!queue.jobs.get(&busy).unwrap().state.is_final());
+    queue.objects.put("s3://b/released", "1");
+    queue.wait_for(&busy, JobState::Complete);
+}
+
+#[test]
+fn jobs_that_ended_are_kept_for_their_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let (done, waiting) = {
+        let queue = open(directory.path(), 8);
+        let done =
+            queue.jobs.submit(&request("out"), Some(&key("k", "body")), &Origin::default()).unwrap().job.id;
+        queue.wait_for(&done, JobState::Complete);
+        let waiting = queue.submit("wait").unwrap().job.id;
+        queue.stop();
+        (done, waiting)
+    };
+    let store = store::Store::open(&directory.path().join("jobs.sqlite")).unwrap();
+    let hour = Duration::from_secs(3600);
+    assert_eq!(store.forget_before(std::time::SystemTime::now() - hour).unwrap(), 0);
+    assert_eq!(store.forget_before(std::time::SystemTime::now() + hour).unwrap(), 1);
+    assert!(store.get(&done).unwrap().is_none() && store.get(&waiting).unwrap().is_some());
 }

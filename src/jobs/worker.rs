@@ -1,12 +1,14 @@
 //! The worker: one thread that takes jobs from the queue and runs them, one after another.
 
+use super::current;
 use super::id::JobId;
 use super::job::JobProgress;
 use super::problem::Problem;
-use super::queue::{Change, Readiness, Running, Shared};
+use super::queue::{Change, Readiness, Shared};
 use super::request::JobRequest;
-use super::runner::Runner;
-use super::store::Outcome;
+use super::runner::{Origin, Runner, Work};
+use super::state::{Running, State};
+use super::store::{Outcome, Stored};
 use crate::error::{Code, Error, Result};
 use crate::pipeline::{CancelToken, Progress, ProgressSink};
 use parking_lot::Mutex;
@@ -14,8 +16,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A job that took the process down with it so often is not begun again.
-const MAX_STARTS: u32 = 3;
+/// A job that took the process down with it so often, and committed nothing, is not begun again. More than an unlucky
+/// machine does to a job that is all right.
+pub(super) const MAX_STARTS: u32 = 8;
+/// How long until a job is tried again whose output another service works on.
+const DEFER: Duration = Duration::from_secs(1);
 /// How long until a failed [`Runner::prepare`], or a failed store, is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 /// Between two events of progress of one stage.
@@ -76,6 +81,7 @@ enum Next {
 struct Claim {
     id: JobId,
     request: JobRequest,
+    origin: Origin,
     cancel: CancelToken,
     progress: Arc<Mutex<Option<Progress>>>,
 }
@@ -88,9 +94,13 @@ impl Claim {
             progress: self.progress.clone(),
             told: Mutex::new(None),
         });
-        match guarded(|| runner.run(&self.request, sink, self.cancel.clone())) {
+        let work = Work { id: &self.id, request: &self.request, origin: &self.origin };
+        let _told = current::begin(&self.id, self.origin.trace.as_deref());
+        match guarded(|| runner.run(work, sink, self.cancel.clone())) {
             Ok(result) => Outcome::Complete(result),
+            Err(_) if self.cancel.is_suspended() => Outcome::Suspended,
             Err(_) if self.cancel.is_canceled() => Outcome::Canceled,
+            Err(error) if error.code == Code::ServerBusy => Outcome::Deferred(error),
             Err(error) => {
                 if error.code == Code::Internal {
                     log::error!("job {}: {error}", self.id);
@@ -121,7 +131,7 @@ impl Shared {
             if state.stopping {
                 return Ok(Next::Stop);
             }
-            match state.store.oldest_queued()? {
+            match state.next()? {
                 // the service ended after the request to cancel and before the job did
                 Some(job) if job.cancel_requested => {
                     state.store.finish(&job.id, &Outcome::Canceled)?;
@@ -139,6 +149,7 @@ impl Shared {
                     let claim = Claim {
                         id: job.id,
                         request: job.request,
+                        origin: job.origin,
                         cancel: CancelToken::default(),
                         progress: Arc::default(),
                     };
@@ -151,11 +162,13 @@ impl Shared {
                     log::info!("job {} started", claim.id);
                     return Ok(Next::Run(claim));
                 }
-                None if state.readiness == Readiness::Ready => self.changed.wait(&mut state),
                 None => {
-                    if self.changed.wait_for(&mut state, RETRY).timed_out() {
+                    let patience = if state.deferred.is_empty() { RETRY } else { DEFER };
+                    let timed_out = self.changed.wait_for(&mut state, patience).timed_out();
+                    if timed_out && state.readiness != Readiness::Ready {
                         return Ok(Next::Prepare);
                     }
+                    state.forget_old()?;
                 }
             }
         }
@@ -165,21 +178,40 @@ impl Shared {
     fn finish(&self, id: &JobId, outcome: Outcome) -> Result<()> {
         let mut state = self.state.lock();
         state.running = None;
-        // a stopping service canceled it, and nobody else asked: it stays in the queue
-        let given_up = state.stopping
-            && matches!(outcome, Outcome::Canceled)
-            && state.store.get(id)?.is_some_and(|job| !job.cancel_requested);
-        if !given_up {
-            state.store.finish(id, &outcome)?;
+        match &outcome {
+            // what was asked in between is asked for still
+            Outcome::Suspended => {}
+            Outcome::Deferred(_) => {
+                state.store.unmark_started(id)?;
+                state.deferred.insert(id.clone(), Instant::now() + DEFER);
+            }
+            ended => state.store.finish(id, ended)?,
         }
         self.announce(Change::State(id.clone()));
         match &outcome {
-            _ if given_up => log::info!("job {id} stays in the queue"),
+            Outcome::Suspended => log::info!("job {id} stays in the queue"),
+            Outcome::Deferred(error) => log::debug!("job {id} waits: {error}"),
             Outcome::Complete(_) => log::info!("job {id} complete"),
             Outcome::Failed(problem) => log::warn!("job {id} failed: {}: {}", problem.code, problem.detail),
             Outcome::Canceled => log::info!("job {id} canceled"),
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// The job that is next in turn, of those that need not wait for another service.
+    fn next(&mut self) -> Result<Option<Stored>> {
+        let now = Instant::now();
+        self.deferred.retain(|_, until| *until > now);
+        let mut place = 0;
+        while let Some(job) = self.store.queued_after(place)? {
+            if !self.deferred.contains_key(&job.id) || job.cancel_requested {
+                return Ok(Some(job));
+            }
+            place = job.seq;
+        }
+        Ok(None)
     }
 }
 
@@ -201,6 +233,12 @@ impl ProgressSink for Sink {
         if due {
             *told = Some((Instant::now(), progress.stage));
             self.shared.announce(Change::Progress(self.job.clone(), JobProgress::from(progress)));
+        }
+    }
+
+    fn committed(&self) {
+        if let Err(error) = self.shared.state.lock().store.mark_progress(&self.job) {
+            log::warn!("job {}: {error}", self.job);
         }
     }
 }

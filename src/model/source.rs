@@ -34,7 +34,7 @@ pub fn open(model: &str, storage: &Storage) -> Result<(Weights, ModelStatus)> {
 fn hub_model(model: &str, storage: &Storage) -> Option<ModelId> {
     let id = model.parse().ok()?;
     let location: Location = model.parse().ok()?;
-    let is_there = Path::new(model).exists() && storage.may_touch(&location);
+    let is_there = Path::new(model).exists() && storage.may_read(&location);
     if is_there {
         log::info!("model {model} is the local path of that name, and not the hub's model");
     }

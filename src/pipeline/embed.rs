@@ -103,7 +103,7 @@ pub fn embed(request: &EmbedRequest, context: &Context) -> Result<EmbedSummary> 
         tracker.advance(rows.len() as u64, tokens)
     })?;
     let (tokens, seconds) = tracker.finish();
-    let counts = reading.counts;
+    let counts = reading.into_counts();
     if counts.records == 0 && request.shard.is_none() {
         return Err(Error::bad_input("the inputs hold no record"));
     }

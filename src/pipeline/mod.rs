@@ -10,8 +10,10 @@ mod curvature;
 mod embed;
 mod evaluate;
 mod evidence;
+mod finished;
 mod groups;
 mod merge;
+mod parts;
 mod preset;
 mod prune;
 mod reading;
@@ -30,13 +32,14 @@ mod validate;
 mod workers;
 
 pub use choose::AUTO;
-pub use context::{CancelToken, Context, Progress, ProgressSink, Stage};
+pub use context::{CancelToken, CommitOptions, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
 pub use embed::{EmbedRequest, EmbedSummary, embed};
 pub use evaluate::{
     Control, EvaluateRequest, EvaluateSummary, EvaluationProgress, HeldOutOptions, Protocol, TrainerOptions,
     evaluate,
 };
+pub use finished::{finished_prune, finished_select};
 pub use merge::merge;
 pub use preset::Preset;
 pub use prune::prune;

@@ -69,6 +69,7 @@ fn curvature_step(
         match curvature::read(location, &session.context.storage) {
             Ok((sum, metadata)) if metadata == wanted => {
                 log::info!("{location} is used again");
+                session.context.storage.adopt(location);
                 outputs.push(digest(&info, session.context)?);
                 return Ok((sum, metadata, None));
             }
@@ -94,6 +95,7 @@ fn score_step(
         match open(&[location.to_string()], session.context) {
             Ok((scores, _)) if *scores.metadata() == wanted => {
                 log::info!("{location} is used again");
+                session.context.storage.adopt(location);
                 outputs.push(digest(&info, session.context)?);
                 return Ok(ScoreSummary::reused(location, session, scores.counts()?));
             }

@@ -31,7 +31,10 @@ pub(super) struct Reading<'a> {
     tokenizer: &'a Tokenizer,
     max_tokens: usize,
     options: &'a InputOptions,
-    pub counts: Counts,
+    /// Up to the last record that was handed out
+    counts: Counts,
+    /// Since then
+    pending: Counts,
 }
 
 impl<'a> Reading<'a> {
@@ -41,7 +44,19 @@ impl<'a> Reading<'a> {
         (tokenizer, max_tokens): (&'a Tokenizer, usize),
         options: &'a InputOptions,
     ) -> Self {
-        Reading { dataset, records, tokenizer, max_tokens, options, counts: Counts::default() }
+        let (counts, pending) = (Counts::default(), Counts::default());
+        Reading { dataset, records, tokenizer, max_tokens, options, counts, pending }
+    }
+
+    /// What became of the records up to the last one that was handed out, since this was asked last.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// What became of the records since [`take_counts`](Reading::take_counts), those left out at the end among them.
+    pub fn into_counts(mut self) -> Counts {
+        self.counts.add(&self.pending);
+        self.counts
     }
 
     /// The next record that `wanted` accepts and no policy leaves out. Only wanted records are counted.
@@ -52,13 +67,14 @@ impl<'a> Reading<'a> {
                 continue;
             }
             if let Some(encoded) = self.encode(&record)? {
+                self.counts.add(&std::mem::take(&mut self.pending));
                 return Ok(Some(encoded));
             }
         }
     }
 
     fn encode(&mut self, record: &Record) -> Result<Option<Encoded>> {
-        self.counts.records += 1;
+        self.pending.records += 1;
         let max_tokens = self.max_tokens;
         let describe = || record.describe(self.dataset);
         let tokens = match self.tokenizer.encode(record.sequence(), max_tokens) {
@@ -66,7 +82,7 @@ impl<'a> Reading<'a> {
             Err(_) if self.options.on_illegal == OnBadRecord::Skip => return Ok(self.skip("illegal")),
             Err(illegal) => return Err(self.tokenizer.illegal(&describe(), illegal)),
         };
-        self.counts.residues += u64::from(tokens.residues);
+        self.pending.residues += u64::from(tokens.residues);
         if tokens.residues == 0 {
             return match self.options.on_empty {
                 OnBadRecord::Skip => Ok(self.skip("empty")),
@@ -78,7 +94,7 @@ impl<'a> Reading<'a> {
         }
         if tokens.truncated {
             match self.options.on_long {
-                OnLong::Truncate => self.counts.truncated += 1,
+                OnLong::Truncate => self.pending.truncated += 1,
                 OnLong::Skip => return Ok(self.skip("long")),
                 OnLong::Error => {
                     return Err(Error::bad_input(format!(
@@ -90,7 +106,7 @@ impl<'a> Reading<'a> {
                 }
             }
         }
-        self.counts.scored += 1;
+        self.pending.scored += 1;
         Ok(Some(Encoded {
             source: record.source,
             position: record.position,
@@ -103,7 +119,7 @@ impl<'a> Reading<'a> {
     }
 
     fn skip(&mut self, reason: &str) -> Option<Encoded> {
-        *self.counts.skipped.entry(reason.to_string()).or_default() += 1;
+        *self.pending.skipped.entry(reason.to_string()).or_default() += 1;
         None
     }
 }

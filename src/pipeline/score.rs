@@ -1,6 +1,7 @@
 //! The scoring job.
 
 use super::evidence::observation;
+use super::parts::Parts;
 use super::session::Session;
 use super::validate::check_estimator;
 use super::{Context, Counts, CurvatureSummary, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
@@ -52,6 +53,8 @@ pub(super) struct Scored {
     pub committed: Committed,
     tokens: u64,
     scoring_seconds: f64,
+    /// Rows that an earlier run had committed
+    reused: u64,
 }
 
 impl Scored {
@@ -60,6 +63,7 @@ impl Scored {
             scores: output.to_string(),
             model: session.model.info.name.clone(),
             counts: self.counts.clone(),
+            reused: self.reused,
             tokens: self.tokens,
             tokens_per_second: self.tokens as f64 / self.scoring_seconds.max(1e-9),
             confounds: None,
@@ -81,17 +85,33 @@ pub(super) fn write(
     let metadata = metadata(session, sum, curvature, options, shard);
     let curvature = Curvature::new(sum, curvature.form, options.damping)?;
     let sink = session.context.storage.create(output)?;
+    let mut parts = Parts::of(output, &metadata, session.context);
     let mut writer = ScoresWriter::create(sink, ScoresFormat::of_name(output.file_name())?, metadata)?;
-    let (counts, tokens, scoring_seconds) =
-        session.score(&curvature, options.estimator, shard, None, |rows| {
-            observe(rows)?;
-            writer.write(rows)
-        })?;
+    let found = parts.replay(|rows| {
+        observe(rows)?;
+        writer.write(rows)
+    })?;
+    let mut counts = found.counts;
+    let scored = session.score(&curvature, options.estimator, shard, found.last, |rows, of_rows| {
+        observe(rows)?;
+        writer.write(rows)?;
+        counts.add(of_rows);
+        parts.add(rows, of_rows)
+    });
+    let (left_out, tokens, scoring_seconds) = match scored {
+        Ok(scored) => scored,
+        Err(error) => {
+            parts.give_up(&error);
+            return Err(error);
+        }
+    };
+    counts.add(&left_out);
     if counts.records == 0 && shard.is_none() {
         return Err(Error::bad_input("the inputs hold no record"));
     }
     let committed = writer.finish(&counts)?.commit()?;
-    Ok(Scored { counts, committed, tokens, scoring_seconds })
+    parts.clear()?;
+    Ok(Scored { counts, committed, tokens, scoring_seconds, reused: found.rows })
 }
 
 /// What a scores file says of itself.
@@ -131,6 +151,7 @@ impl ScoreSummary {
         ScoreSummary {
             scores: location.to_string(),
             model: session.model.info.name.clone(),
+            reused: counts.scored,
             counts,
             tokens: 0,
             tokens_per_second: 0.0,

@@ -146,35 +146,43 @@ impl<'a> Session<'a> {
         })?;
         tracker.finish();
         workers.iter().for_each(|worker| sum.merge(&worker.sum));
-        Ok((sum, reading.counts))
+        Ok((sum, reading.into_counts()))
     }
 
-    /// Scores the records of a shard; hands the rows over in input order. Gives the counts, the tokens computed and
-    /// the seconds it took.
+    /// Scores the records of a shard that come after (source, position) `last`; hands the rows over in input order,
+    /// with what became of the records up to the last of them. Gives the counts of the records left out at the end,
+    /// the tokens computed and the seconds it took.
     pub fn score(
         &self,
         curvature: &Curvature,
         estimator: Estimator,
         shard: Option<Shard>,
-        total_records: Option<u64>,
-        mut write: impl FnMut(&[ScoreRow]) -> Result<()>,
+        last: Option<(u32, u64)>,
+        mut write: impl FnMut(&[ScoreRow], &Counts) -> Result<()>,
     ) -> Result<(Counts, u64, f64)> {
-        let mut reading = self.reading(shard);
+        let mut reading = self.reading_after(shard, last);
         let workers =
             self.workers(|gradients| ScoreWorker { gradients, scorer: Scorer::new(curvature, estimator) });
-        let mut tracker = Tracker::new(self.context, Stage::Score, total_records);
-        let next = || self.batch(&mut reading, |_| true, |encoded, example| (encoded, example));
-        in_order(workers, &self.context.cancel, next, |(rows, tokens): (Vec<ScoreRow>, u64)| {
-            write(&rows)?;
-            tracker.advance(rows.len() as u64, tokens)
+        let mut tracker = Tracker::new(self.context, Stage::Score, None);
+        let next = || {
+            let batch = self.batch(&mut reading, |_| true, |encoded, example| (encoded, example))?;
+            Ok(batch.map(|records| (records, reading.take_counts())))
+        };
+        in_order(workers, &self.context.cancel, next, |scored: ScoredBatch| {
+            write(&scored.rows, &scored.counts)?;
+            tracker.advance(scored.rows.len() as u64, scored.tokens)
         })?;
         let (tokens, seconds) = tracker.finish();
-        Ok((reading.counts, tokens, seconds))
+        Ok((reading.into_counts(), tokens, seconds))
     }
 
     pub fn reading(&self, shard: Option<Shard>) -> Reading<'_> {
+        self.reading_after(shard, None)
+    }
+
+    fn reading_after(&self, shard: Option<Shard>, last: Option<(u32, u64)>) -> Reading<'_> {
         let encoding = (&self.model.tokenizer, self.model.info.max_tokens as usize);
-        Reading::new(&self.dataset, self.dataset.records(shard), encoding, self.input)
+        Reading::new(&self.dataset, self.dataset.records_after(shard, last), encoding, self.input)
     }
 
     fn workers<'s, W>(&'s self, worker: impl FnMut(Gradients<'s>) -> W) -> Vec<W> {
@@ -267,11 +275,18 @@ struct ScoreWorker<'m, 'c> {
     scorer: Scorer<'c>,
 }
 
-impl Worker for ScoreWorker<'_, '_> {
-    type Batch = Vec<(Encoded, Example)>;
-    type Output = (Vec<ScoreRow>, u64);
+/// The rows of a batch, the tokens computed for it, and what became of the records up to its last one.
+struct ScoredBatch {
+    rows: Vec<ScoreRow>,
+    tokens: u64,
+    counts: Counts,
+}
 
-    fn run(&mut self, batch: Self::Batch) -> Result<Self::Output> {
+impl Worker for ScoreWorker<'_, '_> {
+    type Batch = (Vec<(Encoded, Example)>, Counts);
+    type Output = ScoredBatch;
+
+    fn run(&mut self, (batch, counts): Self::Batch) -> Result<Self::Output> {
         let (records, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let tokens = examples.iter().map(|example: &Example| example.tokens() as u64).sum();
         let mut scores = Vec::with_capacity(records.len());
@@ -299,6 +314,6 @@ impl Worker for ScoreWorker<'_, '_> {
                 influence: score.influence,
             });
         }
-        Ok((rows, tokens))
+        Ok(ScoredBatch { rows, tokens, counts })
     }
 }

@@ -25,7 +25,10 @@ pub struct ScoreSummary {
     pub scores: String,
     pub model: String,
     pub counts: Counts,
-    /// Tokens computed while scoring, each mask pass counted; 0 where an earlier run's scores were used again
+    /// Scores of these that an earlier run had committed before it was killed or stopped, and that were used again
+    #[serde(default)]
+    pub reused: u64,
+    /// Tokens computed while scoring, each mask pass counted; without those of `reused`
     pub tokens: u64,
     /// Tokens computed per second while scoring
     pub tokens_per_second: f64,

@@ -64,6 +64,11 @@ impl Scores {
         &self.metadata
     }
 
+    /// Whether this is one file with exactly this metadata, its shard included.
+    pub fn is_of(&self, metadata: &ScoresMetadata) -> bool {
+        matches!(self.parts.as_slice(), [part] if part.metadata == *metadata)
+    }
+
     /// What became of the records, summed over the parts: Parquet says it in the footer, TSV after the rows.
     pub fn counts(&self) -> Result<Counts> {
         let mut sum = Counts::default();

@@ -1,6 +1,7 @@
 //! BGZF: its headers and end marker, where a block begins near a byte, and its blocks with their places.
 
 use super::content::{CHUNK, Chunk};
+use super::inflation::Inflation;
 use super::read_ahead::Outlet;
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -62,6 +63,7 @@ pub(super) fn produce(storage: &Storage, source: &Source, start: u64, outlet: &O
     let failed = |error: io::Error| super::content::decode_error(source, error);
     let mut reader = bgzf::io::Reader::new(storage.open_at(&source.info(), start)?);
     let mut chunk = Chunk::default();
+    let mut inflation = Inflation::of(source);
     let mut offset = 0;
     loop {
         let block = reader.fill_buf().map_err(failed)?;
@@ -73,7 +75,9 @@ pub(super) fn produce(storage: &Storage, source: &Source, start: u64, outlet: &O
             chunk.bytes.reserve_exact(CHUNK);
         }
         chunk.bytes.extend_from_slice(block);
-        chunk.blocks.push((offset, start + reader.virtual_position().compressed()));
+        let stored = reader.virtual_position().compressed();
+        inflation.add(length, stored)?;
+        chunk.blocks.push((offset, start + stored));
         reader.consume(length);
         offset += length as u64;
     }

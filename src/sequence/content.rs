@@ -1,13 +1,16 @@
 //! The decompressed content of a source, with the place of every byte; decompression runs ahead on its own thread.
 
 use super::bgzf;
+use super::inflation::Inflation;
 use super::read_ahead::{Outlet, ReadAhead};
 use super::source::{Compression, Source};
 use crate::error::{Error, Result};
 use crate::storage::{ObjectReader, Storage, unwrap_io};
 use flate2::bufread::MultiGzDecoder;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
+use std::rc::Rc;
 
 /// Bytes of content that are handed over at once: enough to make the hand-over cheap, few enough for the cache.
 pub(super) const CHUNK: usize = 256 << 10;
@@ -47,12 +50,14 @@ impl Content {
         let (storage, source) = (storage.clone(), source.clone());
         let (origin, start) = match compression {
             Compression::None => (Origin::Plain(Box::new(storage.open_at(&source.info(), from)?)), from),
-            Compression::Gzip => {
-                ahead(move |outlet| send_all(gzip(storage.open(&source.info())?), &source, outlet))?
-            }
-            Compression::Zstd => {
-                ahead(move |outlet| send_all(zstd(storage.open(&source.info())?, &source)?, &source, outlet))?
-            }
+            Compression::Gzip => ahead(move |outlet| {
+                let (stored, count) = counted(storage.open(&source.info())?);
+                send_all(gzip(stored), &source, &count, outlet)
+            })?,
+            Compression::Zstd => ahead(move |outlet| {
+                let (stored, count) = counted(storage.open(&source.info())?);
+                send_all(zstd(stored, &source)?, &source, &count, outlet)
+            })?,
             Compression::Bgzf => ahead(move |outlet| bgzf::produce(&storage, &source, from, outlet))?,
         };
         Ok(Content { origin, chunk: Vec::new(), consumed: 0, start, compression, blocks: VecDeque::new() })
@@ -153,11 +158,34 @@ pub(super) fn zstd(reader: impl Read, source: &Source) -> Result<impl Read> {
     zstd::stream::read::Decoder::new(reader).map_err(|error| decode_error(source, error))
 }
 
-fn send_all(mut reader: impl Read, source: &Source, outlet: &Outlet<Chunk>) -> Result<()> {
+/// A reader that counts the bytes that went through it.
+struct Counted<R>(R, Rc<Cell<u64>>);
+
+fn counted<R: Read>(reader: R) -> (Counted<R>, Rc<Cell<u64>>) {
+    let count = Rc::new(Cell::new(0));
+    (Counted(reader, count.clone()), count)
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buf)?;
+        self.1.set(self.1.get() + read as u64);
+        Ok(read)
+    }
+}
+
+fn send_all(
+    mut reader: impl Read,
+    source: &Source,
+    stored: &Cell<u64>,
+    outlet: &Outlet<Chunk>,
+) -> Result<()> {
+    let mut inflation = Inflation::of(source);
     loop {
         let mut bytes = vec![0; CHUNK];
         let length = read_full(&mut reader, &mut bytes).map_err(|error| decode_error(source, error))?;
         bytes.truncate(length);
+        inflation.add(length, stored.get())?;
         if length == 0 || !outlet.send(Chunk { bytes, blocks: Vec::new() }) {
             return Ok(());
         }

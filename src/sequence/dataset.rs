@@ -116,8 +116,21 @@ impl Dataset {
 
     /// The records of a shard, or all, in (source, position) order. Reading runs ahead on a thread of its own.
     pub fn records(&self, shard: Option<Shard>) -> Records {
-        let parts = parts(&self.sources, shard).into_iter();
-        Records { dataset: self.clone(), parts, current: None }
+        self.records_after(shard, None)
+    }
+
+    /// The records of a shard, or all, that come after the one with this (source, position). What comes before is not
+    /// read where the source can be read from there on.
+    pub fn records_after(&self, shard: Option<Shard>, last: Option<(u32, u64)>) -> Records {
+        let mut parts = parts(&self.sources, shard);
+        if let Some((source, position)) = last {
+            parts.retain(|part| part.source >= source as usize);
+            for part in parts.iter_mut().filter(|part| part.source == source as usize) {
+                let from = self.sources[part.source].place_of(position);
+                part.range.start = part.range.start.max(from);
+            }
+        }
+        Records { dataset: self.clone(), parts: parts.into_iter(), current: None, last }
     }
 }
 
@@ -146,6 +159,8 @@ pub struct Records {
     dataset: Dataset,
     parts: std::vec::IntoIter<Part>,
     current: Option<PartRecords>,
+    /// Records up to this one are left out
+    last: Option<(u32, u64)>,
 }
 
 type PartRecords = Box<dyn Iterator<Item = Result<Record>> + Send>;
@@ -169,7 +184,10 @@ impl Records {
     fn advance(&mut self) -> Result<Option<Record>> {
         loop {
             if let Some(record) = self.current.as_mut().and_then(Iterator::next) {
-                return record.map(Some);
+                match record {
+                    Ok(record) if self.last >= Some((record.source, record.position)) => continue,
+                    record => return record.map(Some),
+                }
             }
             let Some(part) = self.parts.next() else { return Ok(None) };
             self.current = self.open(part)?;

@@ -14,6 +14,7 @@ mod dataset;
 mod detect;
 mod fasta;
 mod fingerprint;
+mod inflation;
 mod options;
 mod parquet;
 mod parquet_object;

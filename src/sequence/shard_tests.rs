@@ -74,6 +74,14 @@ fn assert_shards_add_up(
         let union: Vec<Record> = shards.collect::<Result<_, _>>().unwrap();
         prop_assert_eq!(&union, &whole, "{} shards", count);
     }
+    for shard in [None, Some(Shard { index: 2, count: 3 })] {
+        let part: Vec<Record> = dataset.records(shard).collect::<Result<_, _>>().unwrap();
+        for at in (0..part.len()).step_by(3) {
+            let last = Some((part[at].source, part[at].position));
+            let rest: Vec<Record> = dataset.records_after(shard, last).collect::<Result<_, _>>().unwrap();
+            prop_assert_eq!(&rest, &part[at + 1..], "after record {} of {:?}", at, shard);
+        }
+    }
     Ok(())
 }
 

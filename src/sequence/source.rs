@@ -55,6 +55,15 @@ impl Source {
     pub(super) fn is_splittable(&self) -> bool {
         matches!(self.compression, Compression::None | Compression::Bgzf)
     }
+
+    /// The byte of the file from which on records after the one at `position` are found: as close as is known.
+    pub(super) fn place_of(&self, position: u64) -> u64 {
+        match (self.format, self.compression) {
+            (Format::Fasta | Format::Text, Compression::None) => position,
+            (Format::Fasta | Format::Text, Compression::Bgzf) => position >> 16,
+            _ => 0,
+        }
+    }
 }
 
 impl Compression {

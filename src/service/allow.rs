@@ -1,37 +1,24 @@
-//! Which locations requests may touch.
+//! Which locations the operator lets requests touch.
 
+use super::prefix::{HUB, Prefix, Prefixes, check_spelling, refused};
 use crate::error::{Code, Error, Result};
 use crate::hub::ModelId;
-use crate::storage::{Location, Policy};
-use std::path::{Component, Path, PathBuf};
+use crate::storage::{Access, Location, Policy};
 
-const OBJECT_STORES: [&str; 3] = ["s3", "gs", "az"];
+const OBJECT_STORES: [&str; 3] = ["s3://", "gs://", "az://"];
 
 /// What the operator allows: everything below some prefixes, or, without any, the object stores.
 #[derive(Clone, Debug)]
 pub(super) struct AllowList {
-    prefixes: Vec<Prefix>,
+    prefixes: Prefixes,
     own_model: Option<String>,
 }
-
-#[derive(Clone, Debug)]
-enum Prefix {
-    /// A directory, links resolved
-    Local(PathBuf),
-    /// A URI without a slash at its end
-    Remote(String),
-    /// Models of the hub: all of it, of an owner, or one; `owner/name` begins with this
-    Hub(String),
-}
-
-/// How models of the hub are written in an allow-list.
-const HUB: &str = "hf://";
 
 impl AllowList {
     /// # Errors
     /// `usage` where a prefix is no URI of a known kind, or a directory that is not there.
     pub fn parse(prefixes: &[String]) -> Result<AllowList> {
-        let prefixes = prefixes.iter().map(|prefix| Prefix::parse(prefix)).collect::<Result<_>>()?;
+        let prefixes = Prefixes::parse(prefixes.iter().map(String::as_str))?;
         Ok(AllowList { prefixes, own_model: None })
     }
 
@@ -42,76 +29,36 @@ impl AllowList {
 
     /// What to ask for an answer to learn whether the allowed stores are in reach: names that need not exist.
     pub fn probes(&self) -> Vec<String> {
-        let stores = self.prefixes.iter().filter(|prefix| !matches!(prefix, Prefix::Hub(_)));
+        let stores = self.prefixes.0.iter().filter(|prefix| !matches!(prefix, Prefix::Hub(_)));
         stores.map(|prefix| format!("{prefix}/.bioprune-probe")).collect()
-    }
-
-    fn allows_uri(&self, location: &str) -> Result<bool> {
-        // web addresses are read without tabs and line ends, wherever these are
-        if location.contains(char::is_control) {
-            return Err(refused(location, "control characters are not allowed in it"));
-        }
-        let scheme = location.split_once("://").map_or("", |(scheme, _)| scheme);
-        let rest = &location[scheme.len()..];
-        // keys mean themselves in object stores and are decoded in web addresses: neither may climb
-        if rest.split(['/', '\\']).any(|segment| is_dots(segment) || is_dots(&percent_decoded_dots(segment)))
-        {
-            return Err(refused(location, CLIMBS));
-        }
-        if self.names_no_location() {
-            return Ok(OBJECT_STORES.contains(&scheme));
-        }
-        Ok(self.prefixes.iter().any(|prefix| match prefix {
-            Prefix::Remote(prefix) => is_below(location, prefix),
-            Prefix::Local(_) | Prefix::Hub(_) => false,
-        }))
     }
 
     /// Whether the operator has said nothing of locations, so that the object stores are allowed.
     fn names_no_location(&self) -> bool {
-        self.prefixes.iter().all(|prefix| matches!(prefix, Prefix::Hub(_)))
-    }
-
-    fn allows_path(&self, location: &str, path: &Path) -> Result<bool> {
-        if !path.is_absolute() {
-            return Err(refused(
-                location,
-                "a local path must be absolute, and below a directory that is allowed",
-            ));
-        }
-        if path.components().any(|component| component == Component::ParentDir) {
-            return Err(refused(location, CLIMBS));
-        }
-        let (directory, whole) = (resolve(&literal_part(path)), resolve(path));
-        Ok(self.prefixes.iter().any(|prefix| match prefix {
-            Prefix::Local(root) => directory.starts_with(root) && whole.starts_with(root),
-            Prefix::Remote(_) | Prefix::Hub(_) => false,
-        }))
+        self.prefixes.0.iter().all(|prefix| matches!(prefix, Prefix::Hub(_)))
     }
 }
 
 impl Policy for AllowList {
-    fn check(&self, location: &Location) -> Result<()> {
-        let allowed = match location.path() {
-            Some(path) => self.allows_path(location.as_str(), path)?,
-            None => self.allows_uri(location.as_str())?,
-        };
-        if allowed {
-            return Ok(());
+    /// What may be read may be written: tokens tell the two apart.
+    fn check(&self, location: &Location, _: Access) -> Result<()> {
+        let text = location.as_str();
+        if !self.names_no_location() {
+            if self.prefixes.hold(location)? {
+                return Ok(());
+            }
+            let allowed: Vec<_> = self.prefixes.0.iter().map(Prefix::to_string).collect();
+            return Err(refused(text, &format!("this service allows {}", allowed.join(", "))));
         }
-        let allowed = match self.names_no_location() {
-            true => "s3://, gs:// and az://".to_string(),
-            false => self.prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>().join(", "),
-        };
-        Err(refused(location.as_str(), &format!("this service allows {allowed}")))
+        check_spelling(location)?;
+        match OBJECT_STORES.iter().any(|store| text.starts_with(store)) {
+            true => Ok(()),
+            false => Err(refused(text, "this service allows s3://, gs:// and az://")),
+        }
     }
 
     fn check_model(&self, id: &str) -> Result<()> {
-        let allowed = self.prefixes.iter().any(|prefix| match prefix {
-            Prefix::Hub(prefix) => prefix.is_empty() || is_below(id, prefix),
-            Prefix::Local(_) | Prefix::Remote(_) => false,
-        });
-        if allowed || self.own_model.as_deref() == Some(id) {
+        if self.prefixes.hold_model(id) || self.own_model.as_deref() == Some(id) {
             return Ok(());
         }
         Err(Error::new(
@@ -119,72 +66,6 @@ impl Policy for AllowList {
             format!("model {id:?}: this service does not fetch it; its operator may allow {HUB}{id}"),
         ))
     }
-}
-
-impl Prefix {
-    fn parse(text: &str) -> Result<Prefix> {
-        if let Some(id) = text.strip_prefix(HUB) {
-            return Ok(Prefix::Hub(id.trim_end_matches('/').to_string()));
-        }
-        let location: Location = text.parse()?;
-        if let Some(path) = location.path() {
-            let root = path.canonicalize().map_err(|error| {
-                Error::usage(format!("allow {text:?}: allowed are URI prefixes and directories that exist"))
-                    .caused_by(error)
-            })?;
-            return Ok(Prefix::Local(root));
-        }
-        if text.contains(['*', '?', '[']) {
-            return Err(Error::usage(format!("allow {text:?}: allowed are prefixes without wildcards")));
-        }
-        Ok(Prefix::Remote(text.trim_end_matches('/').to_string()))
-    }
-}
-
-impl std::fmt::Display for Prefix {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Prefix::Local(root) => write!(f, "{}", root.display()),
-            Prefix::Remote(prefix) => f.write_str(prefix),
-            Prefix::Hub(prefix) => write!(f, "{HUB}{prefix}"),
-        }
-    }
-}
-
-/// Whether a name is the prefix, or below it.
-fn is_below(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn is_dots(segment: &str) -> bool {
-    matches!(segment, "." | "..")
-}
-
-fn percent_decoded_dots(segment: &str) -> String {
-    segment.replace("%2e", ".").replace("%2E", ".")
-}
-
-const CLIMBS: &str = "\".\" and \"..\" are not allowed as names in it";
-
-fn refused(location: &str, why: &str) -> Error {
-    Error::new(Code::Forbidden, format!("location {location:?}: {why}"))
-}
-
-/// The directories before the first name with a wildcard.
-fn literal_part(path: &Path) -> PathBuf {
-    let is_literal =
-        |component: &Component<'_>| !component.as_os_str().to_string_lossy().contains(['*', '?', '[']);
-    path.components().take_while(is_literal).collect()
-}
-
-/// The path without links, as far as it exists; the rest, which is yet to be written, as it stands.
-fn resolve(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let (Ok(resolved), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
-            return resolved.join(rest);
-        }
-    }
-    path.to_path_buf()
 }
 
 #[cfg(test)]
@@ -196,7 +77,7 @@ mod tests {
     }
 
     fn check(allow: &AllowList, location: &str) -> Result<()> {
-        allow.check(&location.parse()?)
+        allow.check(&location.parse()?, Access::Read)
     }
 
     fn refused(allow: &AllowList, location: &str) {

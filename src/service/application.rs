@@ -4,13 +4,14 @@ use super::allow::AllowList;
 use super::auth::{Tokens, authenticate};
 use super::engine::Engine;
 use super::health::Probe;
+use super::info::{Info, Limits};
 use super::metrics::{Metrics, measure};
 use super::routes::{self, Paths};
 use super::{ServeOptions, Service, openapi};
 use crate::error::{Code, Error, Result};
-use crate::jobs::{Jobs, Objects, Problem, Runner};
+use crate::jobs::{Jobs, Leases, Objects, Problem, Runner, service_name};
 use crate::model;
-use crate::storage::Storage;
+use crate::storage::{Policy, Storage};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, HttpServer, web};
@@ -27,9 +28,9 @@ use utoipa_actix_web::AppExt;
 
 /// Handlers only parse and wait, so that a few threads serve many clients; the cores belong to the engine.
 const HTTP_THREADS: usize = 2;
-/// How long a stopping service lets requests, and then the running job, come to their end.
+/// How long a stopped service lets open requests come to their end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
-const JOB_GRACE: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A service that listens.
 pub struct Application {
@@ -80,9 +81,16 @@ impl Application {
     /// Opens the data directory, starts the worker and listens; requests are answered once it runs. Must be called
     /// within an actix runtime.
     pub fn build(options: &ServeOptions) -> Result<Application> {
-        let allow = allow_list(options)?;
-        let storage = Storage::from_env()?.restricted(Arc::new(allow));
-        let engine = Engine { storage: storage.clone(), model: options.model.model.clone() };
+        let allow: Arc<dyn Policy> = Arc::new(allow_list(options)?);
+        let storage = Storage::from_env()?.restricted(allow.clone()).listing_at_most(options.max_inputs);
+        let name = service_name(&data_directory(options)?)?;
+        let engine = Engine {
+            storage: storage.clone(),
+            allow,
+            model: options.model.clone(),
+            commit_every: options.commit.interval(),
+            leases: Leases::new(storage.clone(), name, Duration::from_secs(options.lease.into())),
+        };
         Application::build_with(options, Arc::new(storage), Arc::new(engine))
     }
 
@@ -98,9 +106,20 @@ impl Application {
         if tokens.is_open() && options.unix_socket.is_none() && !options.listen.ip().is_loopback() {
             log::warn!("anyone who reaches {} may use this service: it has no --token-file", options.listen);
         }
-        let directory = options.data_dir.clone().map_or_else(default_data_directory, Ok)?;
+        let models = model::bundled()?;
+        let info = Info {
+            version: env!("CARGO_PKG_VERSION"),
+            device: placement(options).map_or_else(|error| error.to_string(), |(_, told)| told),
+            default_model: options.model.model.clone(),
+            models: models.iter().map(|model| model.name.clone()).collect(),
+            limits: Limits::of(options),
+        };
+        let directory = data_directory(options)?;
+        let retention = DAY * options.keep_jobs;
+        let metered = metrics.metered(runner);
         let service = web::Data::new(Service {
-            jobs: Jobs::open(&directory, options.queue_length, objects.clone(), metrics.metered(runner))?,
+            jobs: Jobs::open(&directory, options.queue_length, retention, objects.clone(), metered)?,
+            drain: Duration::from_secs(options.drain.into()),
             objects,
             probe: Probe::new(allow.probes()),
             allow,
@@ -111,8 +130,10 @@ impl Application {
                 ("max_batch_tokens", json!(options.model.max_batch_tokens)),
             ],
             max_body: options.max_body,
-            models: model::bundled()?,
+            request_timeout: Duration::from_secs(options.request_timeout.into()),
+            models,
             metrics,
+            info,
             openapi: openapi::openapi_json().into(),
             paths: Paths::read(openapi::document()),
         });
@@ -132,8 +153,8 @@ impl Application {
         self.stop.clone()
     }
 
-    /// Serves until SIGINT, SIGTERM or [`StopHandle::stop`]. Then takes no more requests, lets the open ones come to
-    /// their end, and gives up the running job, which stays in the queue.
+    /// Serves until SIGINT, SIGTERM or [`StopHandle::stop`]. Then it is not ready any more and takes no more jobs, has the
+    /// running one commit what is done (it stays in the queue), and lets open requests come to their end.
     pub async fn run(self) -> Result<()> {
         let (interrupt, terminate) =
             (listen_for(SignalKind::interrupt())?, listen_for(SignalKind::terminate())?);
@@ -149,7 +170,7 @@ impl Application {
         let service = self.service;
         let ended = web::block(move || {
             service.jobs.stop()?;
-            Ok(service.jobs.wait_stopped(JOB_GRACE))
+            Ok(service.jobs.wait_stopped(service.drain))
         });
         match ended.await {
             Ok(Ok(true)) => log::info!("stopped"),
@@ -175,9 +196,14 @@ async fn stop_when_told(
     }
     log::info!("stopping; once more to end at once");
     // events and waiting requests end with the queue, or they would hold the server up
-    let queue = web::block(move || service.jobs.stop());
+    let queue = web::block(move || {
+        service.jobs.stop()?;
+        service.jobs.wait_stopped(service.drain);
+        Ok(())
+    });
     let stop = async {
-        if let Ok(Err(error)) = queue.await {
+        let stopped: std::result::Result<Result<()>, _> = queue.await;
+        if let Ok(Err(error)) = stopped {
             log::error!("{error}");
         }
         server.stop(true).await;
@@ -215,6 +241,7 @@ fn listen(options: &ServeOptions, service: web::Data<Service>) -> Result<(Server
     };
     let server = HttpServer::new(factory)
         .workers(HTTP_THREADS)
+        .client_request_timeout(Duration::from_secs(options.request_timeout.into()))
         .shutdown_timeout(REQUESTS_GRACE.as_secs())
         .disable_signals();
     if let Some(path) = &options.unix_socket {
@@ -242,6 +269,15 @@ fn remove_stale_socket(path: &Path) -> Result<()> {
             Error::usage(format!("cannot remove the socket {}", path.display())).caused_by(error)
         }),
     }
+}
+
+/// What jobs compute on that do not say otherwise.
+fn placement(options: &ServeOptions) -> Result<(model::Placement, String)> {
+    model::Placement::settle(options.model.device, options.model.precision)
+}
+
+fn data_directory(options: &ServeOptions) -> Result<PathBuf> {
+    options.data_dir.clone().map_or_else(default_data_directory, Ok)
 }
 
 fn default_data_directory() -> Result<PathBuf> {

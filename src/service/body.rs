@@ -6,6 +6,7 @@ use crate::jobs::{JobKind, JobRequest, Problem};
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 /// A request, and the body that it was read from, in one form whatever its spaces and its order of fields.
 pub(super) struct Body {
@@ -22,9 +23,13 @@ pub(super) async fn read(
 ) -> Result<Body, Problem> {
     is_json(http)?;
     let limit = service.max_body;
-    let bytes = payload
-        .to_bytes_limited(limit)
+    let patience = service.request_timeout;
+    let bytes = timeout(patience, payload.to_bytes_limited(limit))
         .await
+        .map_err(|_| {
+            let detail = format!("the body was not there within {} seconds", patience.as_secs());
+            Problem::new(Code::RequestTimeout, detail)
+        })?
         .map_err(|_| Problem::new(Code::BodyTooLarge, format!("a body has at most {limit} bytes")))?
         .map_err(|error| Problem::new(Code::MalformedJson, format!("the body ended early: {error}")))?;
     let value: Value = serde_json::from_slice(&bytes)

@@ -1,6 +1,7 @@
 //! Following a job: waiting for its end, and its events as they happen.
 
 use super::Service;
+use super::auth::Caller;
 use super::problem::{blocking, responses};
 use crate::error::{Code, Result};
 use crate::jobs::{Change, Event, Job, JobId, JobProgress, Problem};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout, timeout_at};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
 use utoipa::openapi::{ContentBuilder, RefOr, Response, ResponseBuilder};
 
 /// A comment is sent so often where nothing happens, so that proxies keep the connection.
@@ -31,11 +32,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[get("/v1/jobs/{id}/events")]
 pub(super) async fn events(
     id: web::Path<String>,
+    caller: Caller,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
     let id: JobId = id.parse()?;
     let receiver = service.jobs.subscribe();
-    let job = job(&service, &id).await?;
+    let (data, wanted) = (service.clone(), id.clone());
+    let job = blocking(move || caller.job(&data, &wanted)).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -142,8 +145,9 @@ struct Followed;
 impl utoipa::IntoResponses for Followed {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut all = responses(&[Code::Unauthorized, Code::JobNotFound, Code::Internal, Code::NotReady]);
-        let content =
-            ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
+        // neither text nor JSON as a whole: OpenAPI 3.1 has no words for events
+        let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+        let content = ContentBuilder::new().schema(Some(any)).build();
         let stream = ResponseBuilder::new()
             .description("Events: `state` with a Job as data, `progress` with a JobProgress")
             .content("text/event-stream", content)

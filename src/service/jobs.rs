@@ -1,6 +1,7 @@
 //! The endpoints that list, show and cancel jobs.
 
 use super::Service;
+use super::auth::Caller;
 use super::problem::{blocking, problems};
 use crate::error::{Code, Error};
 use crate::jobs::{Filter, Job, JobId, JobPage, JobState, Problem};
@@ -19,10 +20,29 @@ const MOST: usize = 500;
     security(("bearer" = []), ())
 )]
 #[get("/v1/jobs")]
-pub(super) async fn list(http: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+pub(super) async fn list(
+    http: HttpRequest,
+    caller: Caller,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
     let filter = filter(http.query_string())?;
-    let page = blocking(move || service.jobs.list(&filter)).await?;
+    let page = blocking(move || page(filter, &caller, &service)).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
+}
+
+/// A page of the jobs that the caller may see.
+fn page(mut filter: Filter, caller: &Caller, service: &Service) -> crate::error::Result<JobPage> {
+    let wanted = filter.limit;
+    let mut jobs = Vec::new();
+    loop {
+        let page = service.jobs.list(&filter)?;
+        jobs.extend(page.jobs.into_iter().filter(|job| caller.sees(job)));
+        filter.limit = wanted - jobs.len();
+        filter.before = page.next.as_deref().and_then(|next| next.parse().ok());
+        if filter.limit == 0 || filter.before.is_none() {
+            return Ok(JobPage { jobs, next: page.next });
+        }
+    }
 }
 
 /// Shows a job: its state, progress, speed, results.
@@ -36,10 +56,11 @@ pub(super) async fn list(http: HttpRequest, service: web::Data<Service>) -> Resu
 #[get("/v1/jobs/{id}")]
 pub(super) async fn show(
     id: web::Path<String>,
+    caller: Caller,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
     let id: JobId = id.parse()?;
-    let job = blocking(move || service.jobs.get(&id)).await?;
+    let job = blocking(move || caller.job(&service, &id)).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(job))
 }
 
@@ -58,10 +79,15 @@ pub(super) async fn show(
 #[post("/v1/jobs/{id}/cancel")]
 pub(super) async fn cancel(
     id: web::Path<String>,
+    caller: Caller,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
     let id: JobId = id.parse()?;
-    let job = blocking(move || service.jobs.cancel(&id)).await?;
+    let canceled = blocking(move || {
+        caller.job(&service, &id)?;
+        service.jobs.cancel(&id)
+    });
+    let job = canceled.await?;
     let mut response = match job.state {
         JobState::Canceled => HttpResponse::Ok(),
         _ => HttpResponse::Accepted(),

@@ -3,8 +3,9 @@
 use super::Service;
 use super::problem::{blocking, problems};
 use crate::error::{Error, Result};
-use crate::jobs::{JobRequest, JobResult, Problem, Runner};
+use crate::jobs::{JobResult, Problem, Runner, Work};
 use crate::pipeline::{CancelToken, Progress, ProgressSink, Stage};
+use crate::storage::Traffic;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -12,7 +13,8 @@ use actix_web::middleware::Next;
 use actix_web::{HttpResponse, get, web};
 use parking_lot::Mutex;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TEXT_FORMAT, TextEncoder,
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TEXT_FORMAT, TextEncoder,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +30,12 @@ pub(super) struct Metrics {
     jobs: IntGaugeVec,
     records: IntCounterVec,
     tokens: IntCounterVec,
+    tokens_per_second: Gauge,
+    queue_age_seconds: Gauge,
+    resident_bytes: IntGauge,
+    storage_requests: IntCounter,
+    storage_failures: IntCounter,
+    storage_bytes: IntCounterVec,
 }
 
 impl Metrics {
@@ -52,21 +60,67 @@ impl Metrics {
                     Opts::new("bioprune_tokens_total", "Tokens computed, by stage; each mask pass counts"),
                     &["stage"],
                 )?,
+                tokens_per_second: Gauge::new(
+                    "bioprune_tokens_per_second",
+                    "Tokens a second that the running job computes in its stage; 0 where none runs",
+                )?,
+                queue_age_seconds: Gauge::new(
+                    "bioprune_queue_age_seconds",
+                    "Seconds since the job that is next in turn was asked for; 0 where none waits",
+                )?,
+                resident_bytes: IntGauge::new(
+                    "process_resident_memory_bytes",
+                    "Memory that the process holds, in bytes",
+                )?,
+                storage_requests: IntCounter::new(
+                    "bioprune_storage_requests_total",
+                    "Requests sent to stores, each retry counted",
+                )?,
+                storage_failures: IntCounter::new(
+                    "bioprune_storage_failures_total",
+                    "Requests to stores that failed by a fault of theirs and were sent again",
+                )?,
+                storage_bytes: IntCounterVec::new(
+                    Opts::new("bioprune_storage_bytes_total", "Bytes read from and written to stores"),
+                    &["direction"],
+                )?,
             };
             built.registry.register(Box::new(built.requests.clone()))?;
             built.registry.register(Box::new(built.request_seconds.clone()))?;
             built.registry.register(Box::new(built.jobs.clone()))?;
             built.registry.register(Box::new(built.records.clone()))?;
             built.registry.register(Box::new(built.tokens.clone()))?;
+            built.registry.register(Box::new(built.tokens_per_second.clone()))?;
+            built.registry.register(Box::new(built.queue_age_seconds.clone()))?;
+            built.registry.register(Box::new(built.resident_bytes.clone()))?;
+            built.registry.register(Box::new(built.storage_requests.clone()))?;
+            built.registry.register(Box::new(built.storage_failures.clone()))?;
+            built.registry.register(Box::new(built.storage_bytes.clone()))?;
             Ok(built)
         };
         build().map_err(|error: prometheus::Error| Error::internal("cannot set up metrics").caused_by(error))
+    }
+
+    fn tell_traffic(&self, traffic: Traffic) {
+        let raise = |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
+        raise(&self.storage_requests, traffic.requests);
+        raise(&self.storage_failures, traffic.failures);
+        raise(&self.storage_bytes.with_label_values(&["read"]), traffic.received);
+        raise(&self.storage_bytes.with_label_values(&["written"]), traffic.sent);
     }
 
     /// The same engine, with what its jobs do counted.
     pub fn metered(&self, runner: Arc<dyn Runner>) -> Arc<dyn Runner> {
         Arc::new(MeteredRunner { metrics: self.clone(), runner })
     }
+}
+
+/// As the kernel tells it, in kB; 0 where it does not.
+fn resident_bytes() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<i64>().ok());
+    kilobytes.map_or(0, |kilobytes| kilobytes << 10)
 }
 
 /// Speed and counts of the service, for Prometheus.
@@ -85,6 +139,11 @@ pub(super) async fn scrape(service: web::Data<Service>) -> Result<HttpResponse, 
         for (state, count) in service.jobs.counts()? {
             service.metrics.jobs.with_label_values(&[state.name()]).set(count as i64);
         }
+        let (age, rate) = service.jobs.pace()?;
+        service.metrics.queue_age_seconds.set(age.as_secs_f64());
+        service.metrics.tokens_per_second.set(rate);
+        service.metrics.resident_bytes.set(resident_bytes());
+        service.metrics.tell_traffic(service.objects.traffic());
         TextEncoder::new()
             .encode_to_string(&service.metrics.registry.gather())
             .map_err(|error| Error::internal("cannot write metrics").caused_by(error))
@@ -139,14 +198,9 @@ impl Runner for MeteredRunner {
         self.runner.prepare()
     }
 
-    fn run(
-        &self,
-        request: &JobRequest,
-        progress: Arc<dyn ProgressSink>,
-        cancel: CancelToken,
-    ) -> Result<JobResult> {
+    fn run(&self, work: Work<'_>, progress: Arc<dyn ProgressSink>, cancel: CancelToken) -> Result<JobResult> {
         let metered = MeteredSink { metrics: self.metrics.clone(), sink: progress, last: Mutex::new(None) };
-        self.runner.run(request, Arc::new(metered), cancel)
+        self.runner.run(work, Arc::new(metered), cancel)
     }
 }
 
@@ -172,6 +226,10 @@ impl ProgressSink for MeteredSink {
         *last = Some((progress.stage, progress.records.max(records), progress.tokens.max(tokens)));
         drop(last);
         self.sink.update(progress);
+    }
+
+    fn committed(&self) {
+        self.sink.committed();
     }
 }
 

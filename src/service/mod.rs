@@ -12,15 +12,19 @@ mod docs;
 mod engine;
 mod follow;
 mod health;
+mod info;
 mod jobs;
 mod metrics;
 mod models;
 mod openapi;
 mod options;
 mod prefer;
+mod prefix;
 mod problem;
 mod routes;
+mod scope;
 mod submit;
+mod trace;
 
 pub use application::{Application, StopHandle, serve};
 pub use openapi::openapi_json;
@@ -34,6 +38,8 @@ use std::sync::Arc;
 /// What the handlers share.
 struct Service {
     jobs: Jobs,
+    /// How long the running job may take to commit what is done once the service stops
+    drain: std::time::Duration,
     objects: Arc<dyn Objects>,
     allow: allow::AllowList,
     tokens: auth::Tokens,
@@ -41,7 +47,10 @@ struct Service {
     defaults: Vec<(&'static str, Value)>,
     /// Longest body, in bytes
     max_body: usize,
+    /// Longest time until a body is there
+    request_timeout: std::time::Duration,
     metrics: metrics::Metrics,
+    info: info::Info,
     probe: health::Probe,
     /// Held in the program
     models: Vec<ModelInfo>,

@@ -1,6 +1,6 @@
 //! All endpoints: each is routed and documented by one call.
 
-use super::{docs, follow, health, jobs, metrics, models, submit};
+use super::{docs, follow, health, info, jobs, metrics, models, submit};
 use crate::error::Code;
 use crate::jobs::Problem;
 use actix_web::dev::ResourceDef;
@@ -21,6 +21,7 @@ pub(super) fn configure(endpoints: &mut ServiceConfig<'_>) {
         .service(jobs::cancel)
         .service(models::list)
         .service(models::show)
+        .service(info::info)
         .service(health::healthz)
         .service(health::readyz)
         .service(metrics::scrape)

@@ -1,7 +1,9 @@
 //! The endpoints that create jobs.
 
+use super::auth::Caller;
 use super::problem::{blocking, header, responses};
-use super::{Service, body, follow, prefer};
+use super::scope::access;
+use super::{Service, body, follow, prefer, trace};
 use crate::error::Code;
 use crate::hub::ModelId;
 use crate::jobs::{IdempotencyKey, Job, JobKind, JobRequest, JobState, Problem, is_model_name};
@@ -34,8 +36,13 @@ const RETRY_AFTER_SECONDS: (f64, f64) = (1.0, 30.0);
     security(("bearer" = []), ())
 )]
 #[post("/v1/prune")]
-pub(super) async fn prune(http: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
-    submit(JobKind::Prune, http, payload, service).await
+pub(super) async fn prune(
+    http: HttpRequest,
+    payload: web::Payload,
+    caller: Caller,
+    service: web::Data<Service>,
+) -> Answer {
+    submit(JobKind::Prune, http, payload, caller, service).await
 }
 
 /// Estimates the curvature on a random sample of the records, and writes it.
@@ -54,9 +61,10 @@ pub(super) async fn prune(http: HttpRequest, payload: web::Payload, service: web
 pub(super) async fn curvature(
     http: HttpRequest,
     payload: web::Payload,
+    caller: Caller,
     service: web::Data<Service>,
 ) -> Answer {
-    submit(JobKind::Curvature, http, payload, service).await
+    submit(JobKind::Curvature, http, payload, caller, service).await
 }
 
 /// Scores every record by its self-influence; the larger, the more influential.
@@ -76,8 +84,13 @@ pub(super) async fn curvature(
     security(("bearer" = []), ())
 )]
 #[post("/v1/score")]
-pub(super) async fn score(http: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
-    submit(JobKind::Score, http, payload, service).await
+pub(super) async fn score(
+    http: HttpRequest,
+    payload: web::Payload,
+    caller: Caller,
+    service: web::Data<Service>,
+) -> Answer {
+    submit(JobKind::Score, http, payload, caller, service).await
 }
 
 /// Selects a coreset of a given budget from scores.
@@ -93,8 +106,13 @@ pub(super) async fn score(http: HttpRequest, payload: web::Payload, service: web
     security(("bearer" = []), ())
 )]
 #[post("/v1/select")]
-pub(super) async fn select(http: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> Answer {
-    submit(JobKind::Select, http, payload, service).await
+pub(super) async fn select(
+    http: HttpRequest,
+    payload: web::Payload,
+    caller: Caller,
+    service: web::Data<Service>,
+) -> Answer {
+    submit(JobKind::Select, http, payload, caller, service).await
 }
 
 type Answer = Result<HttpResponse, Problem>;
@@ -118,17 +136,19 @@ async fn submit(
     kind: JobKind,
     http: HttpRequest,
     payload: web::Payload,
+    caller: Caller,
     service: web::Data<Service>,
 ) -> Answer {
     let body = body::read(kind, &http, payload, &service).await?;
-    let key = idempotency_key(&http, body.canonical)?;
+    let key = idempotency_key(&http, &caller, body.canonical)?;
+    let origin = caller.origin(trace::parent(http.headers()))?;
     let preference = prefer::parse(http.headers());
     let events = service.jobs.subscribe();
     let data = service.clone();
     let request = body.request;
     let submitted = blocking(move || {
-        check_locations(&request, &data)?;
-        data.jobs.submit(&request, key.as_ref()).map_err(Problem::from)
+        check_locations(&request, &caller, &data)?;
+        data.jobs.submit(&request, key.as_ref(), &origin).map_err(Problem::from)
     })
     .await?;
     let mut job = submitted.job;
@@ -151,12 +171,17 @@ async fn submit(
 }
 
 /// Whether the request names models that there are and locations that it may touch.
-fn check_locations(request: &JobRequest, service: &Service) -> Result<(), Problem> {
-    for (field, _, location) in request.locations() {
+fn check_locations(request: &JobRequest, caller: &Caller, service: &Service) -> Result<(), Problem> {
+    for (field, role, location) in request.locations() {
         let parsed = location.parse::<Location>();
         let parsed =
             parsed.map_err(|error| Problem::new(Code::InvalidRequest, error.message).with_field(field))?;
-        service.allow.check(&parsed).map_err(|error| Problem::from(error).with_field(field))?;
+        let access = access(role);
+        let checked = service.allow.check(&parsed, access).and_then(|()| match caller.grant() {
+            Some(grant) => grant.check(&parsed, access),
+            None => Ok(()),
+        });
+        checked.map_err(|error| Problem::from(error).with_field(field))?;
     }
     let Some(model) = request.model().filter(|model| is_model_name(model) && *model != AUTO) else {
         return Ok(());
@@ -174,12 +199,16 @@ fn check_locations(request: &JobRequest, service: &Service) -> Result<(), Proble
     }
 }
 
-fn idempotency_key(http: &HttpRequest, body: String) -> Result<Option<IdempotencyKey>, Problem> {
+fn idempotency_key(
+    http: &HttpRequest,
+    caller: &Caller,
+    body: String,
+) -> Result<Option<IdempotencyKey>, Problem> {
     const NAME: &str = "Idempotency-Key";
     let Some(value) = http.headers().get(NAME) else { return Ok(None) };
     match value.to_str().map(str::trim) {
         Ok(key) if (1..=KEY_LENGTH).contains(&key.len()) => {
-            Ok(Some(IdempotencyKey { key: key.to_string(), body }))
+            Ok(Some(IdempotencyKey { client: caller.name().to_string(), key: key.to_string(), body }))
         }
         _ => {
             let detail = format!("{NAME}: allowed are 1 to {KEY_LENGTH} printable ASCII characters");
@@ -216,10 +245,12 @@ impl utoipa::IntoResponses for Submitted {
             Code::MalformedJson,
             Code::Unauthorized,
             Code::Forbidden,
+            Code::RequestTimeout,
             Code::BodyTooLarge,
             Code::UnsupportedMediaType,
             Code::InvalidRequest,
             Code::InputNotFound,
+            Code::BadInput,
             Code::ModelUnavailable,
             Code::IdempotencyConflict,
             Code::QueueFull,

@@ -3,12 +3,13 @@
 use super::error::{Action, from_io, from_store};
 use super::local as files;
 use super::location::Target;
-use super::remote::{Remote, quoted};
+use super::remote::{Remote, again, quoted};
 use super::{Location, ObjectInfo};
 use crate::error::{Code, Error, Result};
 use futures::TryStreamExt;
 use glob::{MatchOptions, Pattern};
 use object_store::ObjectMeta;
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -137,10 +138,21 @@ fn list_prefix(
 ) -> Result<Vec<(String, ObjectInfo)>> {
     let directory = Location::in_store(store, prefix.trim_end_matches('/'));
     let (client, path) = remote.object(&directory)?;
-    let objects: Vec<ObjectMeta> = remote
-        .block_on(client.list(Some(&path)).try_collect())
-        .map_err(|error| from_store(Action::List, location, error))?;
-    let found = objects.into_iter().map(|meta| {
+    let objects: RefCell<Vec<ObjectMeta>> = RefCell::default();
+    let listed = remote.block_on(again(|| async {
+        // a listing that broke off goes on behind what it told
+        let last = objects.borrow().last().map(|meta| meta.location.clone());
+        let mut told = match last {
+            Some(last) => client.list_with_offset(Some(&path), &last),
+            None => client.list(Some(&path)),
+        };
+        while let Some(meta) = told.try_next().await? {
+            objects.borrow_mut().push(meta);
+        }
+        Ok(())
+    }));
+    listed.map_err(|error| from_store(Action::List, location, error))?;
+    let found = objects.into_inner().into_iter().map(|meta| {
         let key = meta.location.as_ref();
         let below = key.strip_prefix(path.as_ref()).unwrap_or(key).trim_start_matches('/').to_string();
         (
@@ -153,4 +165,15 @@ fn list_prefix(
         )
     });
     Ok(found.collect())
+}
+
+/// Removes all objects below a prefix.
+pub(super) fn clear(remote: &Remote, location: &Location) -> Result<()> {
+    let Target::Remote { store, key } = location.target() else {
+        return Err(Error::internal(format!("{location} is not in an object store")));
+    };
+    for (_, info) in list_prefix(remote, location, store, key)? {
+        remote.delete(&info.location)?;
+    }
+    Ok(())
 }

@@ -39,6 +39,14 @@ pub(super) fn delete(location: &Location, path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a directory with all that is in it.
+pub(super) fn clear(location: &Location, path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|error| from_io(Action::Delete, location, error)),
+    }
+}
+
 pub(super) fn read_range(info: &ObjectInfo, path: &Path, range: Range<u64>) -> Result<Bytes> {
     let file = open(info, path)?;
     let mut bytes = vec![0; (range.end - range.start) as usize];

@@ -80,6 +80,19 @@ impl Location {
         Location { text, target }
     }
 
+    /// The object or file `name` in the same directory or prefix as this one.
+    pub fn beside(&self, name: &str) -> Location {
+        let in_same = |text: &str| {
+            let text = text.trim_end_matches('/');
+            text.rfind('/').map_or_else(|| name.to_string(), |slash| format!("{}{name}", &text[..=slash]))
+        };
+        let target = match &self.target {
+            Target::Local(path) => Target::Local(path.with_file_name(name)),
+            Target::Remote { store, key } => Target::Remote { store: store.clone(), key: in_same(key) },
+        };
+        Location { text: in_same(&self.text), target }
+    }
+
     /// The last part of the name; empty for a bucket or `/`.
     pub fn file_name(&self) -> &str {
         let name = match &self.target {
@@ -202,6 +215,21 @@ mod tests {
             assert_eq!(joined.as_str(), expected);
             assert_eq!(joined, expected.parse().unwrap(), "the joined location is the parsed one");
             assert_eq!(joined.file_name(), "x.tsv");
+        }
+    }
+
+    #[test]
+    fn names_beside_others_share_their_directory_or_prefix() {
+        for (location, expected) in [
+            ("a.tsv", "x.tsv"),
+            ("out/a.tsv", "out/x.tsv"),
+            ("/a.tsv", "/x.tsv"),
+            ("s3://b/a.tsv", "s3://b/x.tsv"),
+            ("s3://b/out/a.tsv", "s3://b/out/x.tsv"),
+            ("file:///out/a.tsv", "file:///out/x.tsv"),
+        ] {
+            let beside = location.parse::<Location>().unwrap().beside("x.tsv");
+            assert_eq!(beside, expected.parse().unwrap(), "{location}");
         }
     }
 

@@ -7,14 +7,17 @@
 //! Errors name the location: `InputNotFound` for what is not there, `SourceChanged` for what is no longer what it
 //! was, `StorageFailed` for the rest.
 
+mod connect;
 mod error;
 mod list;
 mod local;
 mod location;
 mod reader;
 mod remote;
+mod web;
 mod writer;
 
+pub use connect::Traffic;
 pub use error::{io_error, unwrap_io};
 pub use location::Location;
 pub use reader::ObjectReader;
@@ -23,6 +26,7 @@ pub use writer::{Committed, ObjectWriter};
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
 use location::Target;
+use parking_lot::Mutex;
 use remote::Remote;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -38,10 +42,18 @@ pub struct ObjectInfo {
     pub etag: Option<String>,
 }
 
+/// What is to be done with a location.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    /// Written or removed
+    Write,
+}
+
 /// Which locations may be touched. Jobs of a service read locations that come from anyone, in requests and in files.
 pub trait Policy: Send + Sync {
-    /// An error with code `forbidden` where the location, or a pattern, may not be touched.
-    fn check(&self, location: &Location) -> Result<()>;
+    /// An error with code `forbidden` where the location, or a pattern, may not be read or written.
+    fn check(&self, location: &Location, access: Access) -> Result<()>;
 
     /// The same where a model of the hub, `owner/name`, may not be fetched.
     fn check_model(&self, id: &str) -> Result<()>;
@@ -52,13 +64,18 @@ pub trait Policy: Send + Sync {
 pub struct Storage {
     remote: Arc<Remote>,
     policy: Option<Arc<dyn Policy>>,
+    written: Option<Written>,
+    most_listed: usize,
 }
+
+/// The objects that were written through a storage.
+type Written = Arc<Mutex<Vec<Location>>>;
 
 impl Storage {
     /// Stores configured by the environment variables of their own tools: `AWS_*` (with `AWS_ENDPOINT_URL` and
     /// `AWS_ENDPOINT_URL_S3` for other S3 servers), `GOOGLE_*`, `AZURE_*`. Nothing is contacted yet.
     pub fn from_env() -> Result<Storage> {
-        Ok(Storage { remote: Arc::new(Remote::new()?), policy: None })
+        Ok(Storage { remote: Arc::new(Remote::new()?), policy: None, written: None, most_listed: usize::MAX })
     }
 
     /// The same storage, of which nothing can be touched that `policy` refuses.
@@ -66,8 +83,37 @@ impl Storage {
         Storage { policy: Some(policy), ..self }
     }
 
-    fn check(&self, location: &Location) -> Result<()> {
-        self.policy.as_ref().map_or(Ok(()), |policy| policy.check(location))
+    /// The same storage, in which a pattern that names more than so many objects is refused.
+    pub fn listing_at_most(self, objects: usize) -> Storage {
+        Storage { most_listed: objects, ..self }
+    }
+
+    /// The same storage, which remembers what is written through it, so that it can be removed again.
+    pub fn remembering(self) -> Storage {
+        Storage { written: Some(Arc::default()), ..self }
+    }
+
+    /// Counts an object that was there before as written through this storage.
+    pub fn adopt(&self, location: &Location) {
+        if let Some(written) = &self.written {
+            written.lock().push(location.clone());
+        }
+    }
+
+    /// Removes all objects that were written through a storage that remembers, and those adopted.
+    pub fn remove_written(&self) -> Result<()> {
+        let written =
+            self.written.as_ref().map_or_else(Vec::new, |written| std::mem::take(&mut *written.lock()));
+        written.iter().try_for_each(|location| self.delete(location))
+    }
+
+    /// What has passed between this process and the stores so far.
+    pub fn traffic(&self) -> Traffic {
+        self.remote.traffic()
+    }
+
+    fn check(&self, location: &Location, access: Access) -> Result<()> {
+        self.policy.as_ref().map_or(Ok(()), |policy| policy.check(location, access))
     }
 
     /// An error with code `forbidden` where the hub's model may not be fetched.
@@ -75,14 +121,14 @@ impl Storage {
         self.policy.as_ref().map_or(Ok(()), |policy| policy.check_model(id))
     }
 
-    /// Whether the policy lets this location be read and written.
-    pub fn may_touch(&self, location: &Location) -> bool {
-        self.check(location).is_ok()
+    /// Whether the policy lets this location be read.
+    pub fn may_read(&self, location: &Location) -> bool {
+        self.check(location, Access::Read).is_ok()
     }
 
     /// What is at `location` now.
     pub fn stat(&self, location: &Location) -> Result<ObjectInfo> {
-        self.check(location)?;
+        self.check(location, Access::Read)?;
         match location.target() {
             Target::Local(path) => local::stat(location, path),
             Target::Remote { .. } => self.remote.stat(location),
@@ -104,13 +150,20 @@ impl Storage {
     /// or a glob with `*`, `?`, `[..]` (each within one name) and `**` (any directories).
     pub fn list(&self, pattern: &str) -> Result<Vec<ObjectInfo>> {
         let location: Location = pattern.parse()?;
-        self.check(&location)?;
+        self.check(&location, Access::Read)?;
         let found = match location.target() {
             Target::Local(path) => list::local(&location, path),
             Target::Remote { .. } => list::remote(&self.remote, &location),
         }?;
+        if found.len() > self.most_listed {
+            return Err(Error::bad_input(format!(
+                "{location} names {} objects; allowed are at most {}",
+                found.len(),
+                self.most_listed
+            )));
+        }
         // links may lead out of what is allowed
-        found.iter().try_for_each(|info| self.check(&info.location))?;
+        found.iter().try_for_each(|info| self.check(&info.location, Access::Read))?;
         Ok(found)
     }
 
@@ -121,13 +174,13 @@ impl Storage {
 
     /// Reads an object from byte `offset` on.
     pub fn open_at(&self, info: &ObjectInfo, offset: u64) -> Result<ObjectReader> {
-        self.check(&info.location)?;
+        self.check(&info.location, Access::Read)?;
         ObjectReader::open(&self.remote, info, offset)
     }
 
     /// The bytes of `range`, which must lie inside the object.
     pub fn read_range(&self, info: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
-        self.check(&info.location)?;
+        self.check(&info.location, Access::Read)?;
         if range.start > range.end || range.end > info.size {
             return Err(Error::internal(format!(
                 "bytes {}..{} asked of {}, which has {}",
@@ -155,16 +208,45 @@ impl Storage {
     /// Begins to write an object; parent directories are made. Nothing is visible at `location` before
     /// [`ObjectWriter::commit`].
     pub fn create(&self, location: &Location) -> Result<ObjectWriter> {
-        self.check(location)?;
-        ObjectWriter::create(&self.remote, location)
+        self.check(location, Access::Write)?;
+        ObjectWriter::create(&self.remote, location, self.written.clone())
+    }
+
+    /// Puts a small object into an object store in one step if there is none (`expected` is `None`), or if the one
+    /// that is there has the `expected` ETag. Gives the new ETag, or `None` where it is not as expected.
+    ///
+    /// # Errors
+    /// `StorageFailed`, also where the store knows no conditional writes: plain web servers, local files.
+    pub fn put_if(
+        &self,
+        location: &Location,
+        bytes: Vec<u8>,
+        expected: Option<&str>,
+    ) -> Result<Option<String>> {
+        self.check(location, Access::Write)?;
+        match location.target() {
+            Target::Local(_) => {
+                Err(Error::storage(format!("cannot write {location} on a condition: it is a local file")))
+            }
+            Target::Remote { .. } => self.remote.put_if(location, bytes, expected),
+        }
     }
 
     /// Removes an object; it is no error if there is none.
     pub fn delete(&self, location: &Location) -> Result<()> {
-        self.check(location)?;
+        self.check(location, Access::Write)?;
         match location.target() {
             Target::Local(path) => local::delete(location, path),
             Target::Remote { .. } => self.remote.delete(location),
+        }
+    }
+
+    /// Removes everything below a directory or prefix; it is no error if there is nothing.
+    pub fn clear(&self, directory: &Location) -> Result<()> {
+        self.check(directory, Access::Write)?;
+        match directory.target() {
+            Target::Local(path) => local::clear(directory, path),
+            Target::Remote { .. } => list::clear(&self.remote, directory),
         }
     }
 

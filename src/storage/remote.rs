@@ -1,8 +1,9 @@
 //! Clients of object stores, one for each bucket or host, and the runtime that drives them.
 
+use super::connect::{Connector, Counters, Traffic};
 use super::error::{Action, changed, from_store};
 use super::location::Target;
-use super::{Location, ObjectInfo};
+use super::{Location, ObjectInfo, web};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -10,14 +11,22 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
-use object_store::{ClientConfigKey, GetOptions, ObjectStore, ObjectStoreExt};
+use object_store::{ClientConfigKey, GetOptions, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Longest time for one request with its body: a ranged read of 8 MiB or an uploaded part of 16 MiB.
 const REQUEST_TIMEOUT: &str = "120 seconds";
+const WEB_TIMEOUT: Duration = Duration::from_secs(120);
+/// How often a call is made in all where its answer broke off or was not what was asked for. A request without an
+/// answer, or with a fault of the server, is sent again by object_store itself: up to 10 times within 3 minutes, after
+/// 0.1 to 15 seconds at random.
+const ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// What a request needs: the client and the name inside its bucket.
 pub(super) type Object = (Arc<dyn ObjectStore>, Path);
@@ -27,6 +36,7 @@ pub(super) struct Remote {
     runtime: Option<Runtime>,
     handle: Handle,
     clients: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    counters: Arc<Counters>,
 }
 
 impl Remote {
@@ -37,7 +47,16 @@ impl Remote {
             .enable_all()
             .build()
             .map_err(|error| Error::internal("cannot start the storage threads").caused_by(error))?;
-        Ok(Remote { handle: runtime.handle().clone(), runtime: Some(runtime), clients: Mutex::default() })
+        Ok(Remote {
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
+            clients: Mutex::default(),
+            counters: Arc::default(),
+        })
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        self.counters.traffic()
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -68,7 +87,7 @@ impl Remote {
         if let Some(client) = clients.get(store) {
             return Ok(client.clone());
         }
-        let client = build(store)
+        let client = build(store, &self.counters)
             .map_err(|error| Error::storage(format!("cannot set up access to {store}")).caused_by(error))?;
         clients.insert(store.to_string(), client.clone());
         Ok(client)
@@ -83,9 +102,29 @@ impl Remote {
 
     pub(super) fn delete(&self, location: &Location) -> Result<()> {
         let (store, path) = self.object(location)?;
-        match self.block_on(store.delete(&path)) {
+        match self.block_on(again(|| store.delete(&path))) {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             other => other.map_err(|error| from_store(Action::Delete, location, error)),
+        }
+    }
+
+    /// Puts an object if there is none, or if the one there is of the `expected` version; `None` where it is not.
+    pub(super) fn put_if(
+        &self,
+        location: &Location,
+        bytes: Vec<u8>,
+        expected: Option<&str>,
+    ) -> Result<Option<String>> {
+        use object_store::Error as Store;
+        let (store, path) = self.object(location)?;
+        let mode = match expected {
+            None => PutMode::Create,
+            Some(etag) => PutMode::Update(UpdateVersion { e_tag: Some(etag.to_string()), version: None }),
+        };
+        match self.block_on(store.put_opts(&path, bytes.into(), mode.into())) {
+            Ok(put) => Ok(Some(quoted(put.e_tag).unwrap_or_default())),
+            Err(Store::AlreadyExists { .. } | Store::Precondition { .. }) => Ok(None),
+            Err(error) => Err(from_store(Action::Write, location, error)),
         }
     }
 
@@ -109,36 +148,68 @@ pub(super) fn quoted(etag: Option<String>) -> Option<String> {
     etag.map(|etag| if etag.ends_with('"') { etag } else { format!("\"{etag}\"") })
 }
 
-/// One ranged GET of exactly the version that `info` names.
-pub(super) async fn fetch((store, path): Object, info: ObjectInfo, range: Range<u64>) -> Result<Bytes> {
+/// The bytes of a range of exactly the version that `info` names.
+pub(super) async fn fetch(object: Object, info: ObjectInfo, range: Range<u64>) -> Result<Bytes> {
     if range.is_empty() {
         return Ok(Bytes::new());
     }
+    again(|| fetch_once(&object, &info, range.clone()))
+        .await
+        .map_err(|error| from_store(Action::Read, &info.location, error))?
+        .ok_or_else(|| changed(&info.location))
+}
+
+/// Makes a call to a store again where it failed in a way that may pass; see [`ATTEMPTS`].
+pub(super) async fn again<T, F>(mut call: impl FnMut() -> F) -> object_store::Result<T>
+where
+    F: Future<Output = object_store::Result<T>>,
+{
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(error @ object_store::Error::Generic { .. }) if attempt < ATTEMPTS => {
+                log::warn!("a store failed and is asked again: {error}");
+                // at random, so that requests that failed together do not come back together
+                let share = f64::from(RandomState::new().hash_one(attempt) as u32) / f64::from(u32::MAX);
+                let pause = FIRST_PAUSE * 4u32.pow(attempt - 1);
+                tokio::time::sleep(pause.mul_f64(0.5 + share)).await;
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// One ranged GET; `None` where the object is of another version now.
+async fn fetch_once(
+    (store, path): &Object,
+    info: &ObjectInfo,
+    range: Range<u64>,
+) -> object_store::Result<Option<Bytes>> {
     // A weak ETag never matches in If-Match (RFC 9110, 13.1.1): it is compared here instead.
     let weak = info.etag.as_ref().is_some_and(|etag| etag.starts_with("W/"));
     let pin = info.etag.clone().filter(|_| !weak);
     let length = range.end - range.start;
     let options = GetOptions::new().with_range(Some(range)).with_if_match(pin);
-    let read = async {
-        let result = store.get_opts(&path, options).await?;
-        let same = result.meta.size == info.size && (!weak || quoted(result.meta.e_tag.clone()) == info.etag);
-        Ok((same, result.bytes().await?))
+    let result = match store.get_opts(path, options).await {
+        Err(object_store::Error::Precondition { .. }) => return Ok(None),
+        result => result?,
     };
-    match read.await {
-        Ok((true, bytes)) if bytes.len() as u64 == length => Ok(bytes),
-        Ok((true, bytes)) => Err(Error::storage(format!(
-            "cannot read {}: the store sent {} bytes where {length} were asked for",
-            info.location,
-            bytes.len()
-        ))),
-        Ok((false, _)) => Err(changed(&info.location)),
-        Err(error) => Err(from_store(Action::Read, &info.location, error)),
+    if result.meta.size != info.size || (weak && quoted(result.meta.e_tag.clone()) != info.etag) {
+        return Ok(None);
     }
+    let bytes = result.bytes().await?;
+    if bytes.len() as u64 == length {
+        return Ok(Some(bytes));
+    }
+    let message = format!("{} bytes came where {length} were asked for", bytes.len());
+    Err(object_store::Error::Generic { store: "any", source: message.into() })
 }
 
 /// A client for `scheme://bucket` or `scheme://host`, configured by the environment.
-fn build(store: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Arc<dyn ObjectStore>> {
     let timeout = ClientConfigKey::Timeout;
+    let connector = Connector::new(counters);
     match store.split_once("://") {
         Some(("s3", bucket)) => {
             let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
@@ -148,18 +219,24 @@ fn build(store: &str) -> object_store::Result<Arc<dyn ObjectStore>> {
                 .is_some_and(|endpoint| endpoint.starts_with("http://"));
             let builder = if is_http { builder.with_allow_http(true) } else { builder };
             let builder = builder.with_config(AmazonS3ConfigKey::Client(timeout), REQUEST_TIMEOUT);
+            let builder = builder.with_http_connector(connector);
             Ok(Arc::new(builder.build()?))
         }
         Some(("gs", bucket)) => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+            let builder = builder.with_http_connector(connector);
             Ok(Arc::new(builder.with_config(GoogleConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
         }
         Some(("az", container)) => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(container);
+            let builder = builder.with_http_connector(connector);
             Ok(Arc::new(builder.with_config(AzureConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
         }
         _ => {
-            let builder = HttpBuilder::new().with_url(store).with_config(timeout, REQUEST_TIMEOUT);
+            let client = web::client(store, WEB_TIMEOUT)
+                .map_err(|error| object_store::Error::Generic { store: "HTTP", source: error.into() })?;
+            let builder =
+                HttpBuilder::new().with_url(store).with_http_connector(connector.with_client(client));
             // An http:// location is itself the permission to use plain HTTP.
             Ok(Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?))
         }

@@ -2,8 +2,8 @@
 
 use super::error::{Action, from_io, from_store, wrap_io};
 use super::location::Target;
-use super::remote::{Object, Remote, quoted};
-use super::{Location, local};
+use super::remote::{Object, Remote, again, quoted};
+use super::{Location, Written, local};
 use crate::error::{Error, Result};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ const FILE_BUFFER: usize = 256 << 10;
 const PART: usize = 16 << 20;
 /// Parts uploaded at once; with [`PART`] this bounds the memory of a writer to 64 MiB.
 const IN_FLIGHT: usize = 3;
+/// In the name of a file that is being written: `.NAME.bioprune-XXXXXX.tmp`.
+const TEMPORARY_MARK: &str = ".bioprune-";
+const TEMPORARY_SUFFIX: &str = ".tmp";
 /// How long a dropped writer waits for the store to forget the parts.
 const ABORT_WAIT: Duration = Duration::from_secs(10);
 
@@ -46,6 +49,7 @@ pub struct ObjectWriter {
     digest: Sha256,
     size: u64,
     sink: Sink,
+    written: Option<Written>,
 }
 
 enum Sink {
@@ -54,7 +58,11 @@ enum Sink {
 }
 
 impl ObjectWriter {
-    pub(super) fn create(remote: &Arc<Remote>, location: &Location) -> Result<ObjectWriter> {
+    pub(super) fn create(
+        remote: &Arc<Remote>,
+        location: &Location,
+        written: Option<Written>,
+    ) -> Result<ObjectWriter> {
         if location.file_name().is_empty() || location.as_str().ends_with('/') {
             return Err(Error::usage(format!("cannot write {location}: a file name is needed")));
         }
@@ -69,12 +77,14 @@ impl ObjectWriter {
                         object,
                         multipart: None,
                         parts: JoinSet::new(),
+                        before: None,
                     }),
                 )
             }
         };
         let location = location.clone();
-        Ok(ObjectWriter { location, buffer: Vec::new(), capacity, digest: Sha256::new(), size: 0, sink })
+        let (buffer, digest) = (Vec::new(), Sha256::new());
+        Ok(ObjectWriter { location, buffer, capacity, digest, size: 0, sink, written })
     }
 
     pub fn location(&self) -> &Location {
@@ -96,6 +106,9 @@ impl ObjectWriter {
             Sink::Upload(upload) => upload.complete(&self.location, last)?,
         };
         let sha256 = self.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        if let Some(written) = &self.written {
+            written.lock().push(self.location.clone());
+        }
         Ok(Committed { location: self.location, size: self.size, sha256, etag })
     }
 
@@ -143,14 +156,41 @@ fn create_file(location: &Location, destination: &Path) -> Result<Sink> {
     if destination.is_dir() {
         return Err(Error::storage(format!("cannot write {location}: it is a directory")));
     }
-    let temporary = tempfile::Builder::new()
-        .prefix(&format!(".{}.bioprune-", location.file_name()))
-        .suffix(".tmp")
-        // What any new file gets: the umask takes its share.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)
-        .map_err(failed)?;
-    Ok(Sink::File { temporary, destination: destination.to_path_buf() })
+    let prefix = format!(".{}{TEMPORARY_MARK}", location.file_name());
+    remove_abandoned(directory, &prefix).map_err(failed)?;
+    loop {
+        let temporary = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(TEMPORARY_SUFFIX)
+            // What any new file gets: the umask takes its share.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(directory)
+            .map_err(failed)?;
+        // Held until the file is closed, also by a kill. Where locks are not supported nothing is ever abandoned.
+        let locked = temporary.as_file().try_lock().is_ok();
+        // Before it was locked another writer may have taken it for abandoned.
+        if !locked || temporary.path().exists() {
+            return Ok(Sink::File { temporary, destination: destination.to_path_buf() });
+        }
+    }
+}
+
+/// Removes the temporary files of writers that were killed: those that nobody holds locked.
+fn remove_abandoned(directory: &Path, prefix: &str) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_temporary =
+            name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(TEMPORARY_SUFFIX));
+        if is_temporary
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            // another writer may have been faster
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -168,6 +208,8 @@ struct Upload {
     object: Object,
     multipart: Option<Box<dyn MultipartUpload>>,
     parts: JoinSet<object_store::Result<()>>,
+    /// ETag of the object that this one replaces
+    before: Option<String>,
 }
 
 impl Upload {
@@ -176,7 +218,9 @@ impl Upload {
         let failed = |error| from_store(Action::Write, location, error);
         if self.multipart.is_none() {
             let (store, path) = &self.object;
-            self.multipart = Some(remote.block_on(store.put_multipart(path)).map_err(failed)?);
+            self.before = remote.block_on(self.etag());
+            let begun = remote.block_on(again(|| store.put_multipart(path)));
+            self.multipart = Some(begun.map_err(failed)?);
         }
         while self.parts.len() >= IN_FLIGHT {
             remote.block_on(self.join_part()).map_err(failed)?;
@@ -185,6 +229,12 @@ impl Upload {
             self.parts.spawn_on(multipart.put_part(PutPayload::from(part)), remote.handle());
         }
         Ok(())
+    }
+
+    /// Of the object that is there now, if one is.
+    async fn etag(&self) -> Option<String> {
+        let (store, path) = &self.object;
+        store.head(path).await.ok().and_then(|meta| quoted(meta.e_tag))
     }
 
     async fn join_part(&mut self) -> object_store::Result<()> {
@@ -200,7 +250,8 @@ impl Upload {
         let failed = |error| from_store(Action::Write, location, error);
         if self.multipart.is_none() {
             let (store, path) = &self.object;
-            let put = remote.block_on(store.put(path, PutPayload::from(last)));
+            let payload = PutPayload::from(last);
+            let put = remote.block_on(again(|| store.put(path, payload.clone())));
             return put.map(|put| quoted(put.e_tag)).map_err(failed);
         }
         if !last.is_empty() {
@@ -214,6 +265,11 @@ impl Upload {
                 Some(multipart) => multipart.complete().await.map(|put| quoted(put.e_tag)),
                 None => Ok(None),
             }
+        });
+        // An answer that was lost on its way leaves the object complete, and the upload gone when it is sent again.
+        let completed = completed.or_else(|error| match remote.block_on(self.etag()) {
+            Some(etag) if self.before.as_ref() != Some(&etag) => Ok(Some(etag)),
+            _ => Err(error),
         });
         let etag = completed.map_err(failed)?;
         self.multipart = None;
@@ -234,5 +290,35 @@ impl Drop for Upload {
         if !matches!(waiting.recv_timeout(ABORT_WAIT), Ok(Ok(()))) {
             log::warn!("an unfinished upload of {} may have left parts in the store", self.object.1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Storage;
+
+    #[test]
+    fn what_a_killed_writer_left_goes_with_the_next_and_a_living_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::local(folder.path().join("a.tsv")).unwrap();
+        let storage = Storage::from_env().unwrap();
+        let names = || {
+            let mut names: Vec<String> = std::fs::read_dir(folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        std::fs::write(folder.path().join(".a.tsv.bioprune-dead01.tmp"), "left").unwrap();
+        std::fs::write(folder.path().join(".b.tsv.bioprune-dead02.tmp"), "of another file").unwrap();
+        let living = storage.create(&location).unwrap();
+        let second = storage.create(&location).unwrap();
+        assert_eq!(names().len(), 3, "{:?}", names());
+        assert!(!names().contains(&".a.tsv.bioprune-dead01.tmp".to_string()));
+        drop(second);
+        living.commit().unwrap();
+        assert_eq!(names(), [".b.tsv.bioprune-dead02.tmp", "a.tsv"]);
     }
 }

@@ -31,7 +31,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("utoipa::OpenApi", &["service"]),
     ("utoipa_swagger_ui", &["service"]),
     ("rusqlite", &["jobs"]),
-    ("reqwest", &["client", "hub"]),
+    ("reqwest", &["client", "hub", "storage"]),
     ("indicatif", &["cli"]),
 ];
 

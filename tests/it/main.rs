@@ -2,11 +2,13 @@
 
 mod architecture;
 mod cli;
+mod drill;
 mod embed;
 mod example;
 mod groups;
 mod hub;
 mod invariance;
+mod limits;
 mod pages;
 mod pipeline;
 mod real_models;

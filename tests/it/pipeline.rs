@@ -3,7 +3,7 @@
 use crate::reference::fixture;
 use bioprune::error::{Code, Result};
 use bioprune::pipeline::{
-    self, CancelToken, Context, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
+    self, CancelToken, CommitOptions, Context, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
 };
 use bioprune::storage::Storage;
 use serde_json::{Value, json};
@@ -13,7 +13,12 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 fn context() -> Context {
-    Context { storage: Storage::from_env().unwrap(), progress: Arc::new(()), cancel: CancelToken::default() }
+    Context {
+        storage: Storage::from_env().unwrap(),
+        progress: Arc::new(()),
+        cancel: CancelToken::default(),
+        commit_every: CommitOptions::default().interval(),
+    }
 }
 
 /// RNA of many lengths and two families, some of it twice.

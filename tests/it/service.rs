@@ -236,7 +236,8 @@ fn lists_have_pages_and_filters() {
 #[test]
 fn a_token_is_needed_where_tokens_are_configured() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "s3cret\n").unwrap();
+    std::fs::write(file.path(), "sha256:1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0\n")
+        .unwrap();
     let (service, _directory) = Service::start(&["--token-file", file.path().to_str().unwrap()]);
     for header in [None, Some("Bearer wrong"), Some("Bearer "), Some("Basic czNjcmV0"), Some("s3cret")] {
         let headers: Vec<_> = header.iter().map(|value| ("authorization", *value)).collect();
@@ -296,6 +297,10 @@ fn metrics_count_jobs_requests_and_work_under_bounded_labels() {
         "bioprune_jobs{state=\"running\"} 0",
         "bioprune_records_total{stage=\"select\"} 5",
         "bioprune_tokens_total{stage=\"select\"} 50",
+        "bioprune_tokens_per_second 0",
+        "bioprune_queue_age_seconds 0",
+        "bioprune_storage_failures_total 0",
+        "bioprune_storage_bytes_total{direction=\"read\"} 0",
         "bioprune_http_requests_total{method=\"POST\",route=\"/v1/select\",status=\"202\"} 1",
         "bioprune_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 2",
     ] {

@@ -2,7 +2,7 @@
 //! answer to the OpenAPI document.
 
 use bioprune::error::{Code, Error, Result};
-use bioprune::jobs::{Job, JobRequest, JobResult, Objects, Runner};
+use bioprune::jobs::{Job, JobRequest, JobResult, Objects, Runner, Work};
 use bioprune::pipeline::{CancelToken, Progress, ProgressSink, SelectSummary, Stage};
 use bioprune::service::{Application, ServeOptions, StopHandle};
 use bioprune::storage::ObjectInfo;
@@ -77,13 +77,8 @@ impl Runner for FakeEngine {
         Ok(())
     }
 
-    fn run(
-        &self,
-        request: &JobRequest,
-        progress: Arc<dyn ProgressSink>,
-        cancel: CancelToken,
-    ) -> Result<JobResult> {
-        let JobRequest::Select(request) = request else { panic!("tests submit selections") };
+    fn run(&self, work: Work<'_>, progress: Arc<dyn ProgressSink>, cancel: CancelToken) -> Result<JobResult> {
+        let JobRequest::Select(request) = work.request else { panic!("tests submit selections") };
         progress.update(&Progress {
             stage: Stage::Select,
             records: 5,

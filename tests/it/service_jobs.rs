@@ -221,7 +221,7 @@ fn wrong_requests_get_their_own_problem_document() {
 fn idempotency_keys_and_tokens_are_honoured() {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
-    fs::write(&tokens, "secret-token\n").unwrap();
+    fs::write(&tokens, "sha256:930bbdc51b6aed5c2a5678fd6e28dee7a05e8a4b643cfc0b4427c3efb86c0d94\n").unwrap();
     let server = Server::start(&["--token-file", tokens.to_str().unwrap()]);
     let call = |token: &str, key: &str, out: &str| {
         let authorization = format!("Bearer {token}");

@@ -244,7 +244,8 @@ fn a_client_that_is_interrupted_cancels_its_job() {
 #[test]
 fn the_client_shows_its_token() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "s3cret\n").unwrap();
+    std::fs::write(file.path(), "sha256:1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0\n")
+        .unwrap();
     let (service, _directory) = Service::start(&["--token-file", file.path().to_str().unwrap()]);
     let error = Client::new(&service.url, None).unwrap().submit(&request("out")).unwrap_err();
     assert_eq!((error.code, error.code.info().exit), (Code::Unauthorized, 77));

@@ -1,3 +1,6 @@
 //! What several integration tests need.
 
+pub mod moments;
 pub mod s3;
+pub mod service;
+pub mod web;

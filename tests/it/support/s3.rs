@@ -19,6 +19,7 @@ pub enum User {
 
 pub struct S3Server {
     process: Child,
+    command: Command,
     _data: TempDir,
     s3_port: u16,
     filer_port: u16,
@@ -49,7 +50,8 @@ impl S3Server {
         std::fs::write(&config, serde_json::json!({ "identities": identities }).to_string()).unwrap();
 
         let [master, volume, filer, s3] = free_ports();
-        let process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg("server")
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-filer"])
             .args(["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0"])
@@ -61,12 +63,19 @@ impl S3Server {
             .arg(format!("-filer.port={filer}"))
             .args(["-s3".to_string(), format!("-s3.port={s3}")])
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{PROGRAM}: {error}"));
-        let mut server = S3Server { process, _data: data, s3_port: s3, filer_port: filer };
+            .stderr(Stdio::null());
+        let process = command.spawn().unwrap_or_else(|error| panic!("{PROGRAM}: {error}"));
+        let mut server = S3Server { process, command, _data: data, s3_port: s3, filer_port: filer };
         server.wait_until_ready();
         server
+    }
+
+    /// Kills the server and starts it again, over the same data and on the same ports.
+    pub fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = self.command.spawn().unwrap();
+        self.wait_until_ready();
     }
 
     /// 403 is the answer to a request without credentials; before that it is an error or none.
@@ -87,14 +96,67 @@ impl S3Server {
         assert!(answer.contains(" 201 "), "cannot make bucket {name}: {answer}");
     }
 
+    /// Puts an object past the S3 interface, into the server's own file system.
+    pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
+        let head = format!("PUT /buckets/{bucket}/{key} HTTP/1.1");
+        let answer = exchange(self.filer_port, &head, bytes).unwrap_or_default();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains(" 201 "), "cannot put {key}: {answer}");
+    }
+
+    pub fn delete(&self, bucket: &str, key: &str) {
+        let answer = request(self.filer_port, "DELETE", &format!("/buckets/{bucket}/{key}"));
+        assert!(answer.is_some_and(|answer| answer.contains(" 204 ")), "cannot delete {key}");
+    }
+
+    /// An object's bytes, if it is there, past the S3 interface.
+    pub fn get(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let head = format!("GET /buckets/{bucket}/{key} HTTP/1.0");
+        let answer = exchange(self.filer_port, &head, b"")?;
+        let body = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        answer.starts_with(b"HTTP/1.0 200").then(|| answer[body..].to_vec())
+    }
+
+    /// The keys of all objects, and of the parts of uploads that were not completed, which no S3 listing shows.
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        let mut folders = vec![format!("/buckets/{bucket}/")];
+        let mut keys = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let head = format!("GET {folder}?limit=100000 HTTP/1.0\r\nAccept: application/json");
+            let answer = String::from_utf8(exchange(self.filer_port, &head, b"").unwrap()).unwrap();
+            let body = answer.split_once("\r\n\r\n").unwrap().1;
+            let listing: serde_json::Value =
+                serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"));
+            for entry in listing["Entries"].as_array().into_iter().flatten() {
+                let path = entry["FullPath"].as_str().unwrap();
+                // the first bit of a Go file mode
+                match entry["Mode"].as_u64().unwrap() >> 31 & 1 {
+                    1 => folders.push(format!("{path}/")),
+                    _ => keys.push(path.trim_start_matches(&format!("/buckets/{bucket}/")).to_string()),
+                }
+            }
+        }
+        keys.sort();
+        keys
+    }
+
+    pub fn port(&self) -> u16 {
+        self.s3_port
+    }
+
     /// The environment in which `s3://` means this server.
     pub fn environment(&self, user: User) -> [(&'static str, String); 3] {
+        self.environment_behind(self.s3_port, user)
+    }
+
+    /// The same where requests go to another local port that leads to this server.
+    pub fn environment_behind(&self, port: u16, user: User) -> [(&'static str, String); 3] {
         let name = match user {
             User::All => "all",
             User::ReadOnly => "reader",
         };
         [
-            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.s3_port)),
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}")),
             ("AWS_ACCESS_KEY_ID", name.to_string()),
             ("AWS_SECRET_ACCESS_KEY", format!("{name}-secret")),
         ]
@@ -119,12 +181,18 @@ fn free_ports() -> [u16; 4] {
 
 /// The answer to a request without a body, if there is one.
 fn request(port: u16, method: &str, path: &str) -> Option<String> {
+    let answer = exchange(port, &format!("{method} {path} HTTP/1.1"), b"")?;
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The whole answer to a request with a body; `head` is the request line, and headers if any.
+fn exchange(port: u16, head: &str, body: &[u8]) -> Option<Vec<u8>> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
+    let length = body.len();
+    let head = format!("{head}\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     connection.write_all(head.as_bytes()).ok()?;
+    connection.write_all(body).ok()?;
     let mut answer = Vec::new();
     connection.read_to_end(&mut answer).ok()?;
-    Some(String::from_utf8_lossy(&answer).into_owned())
+    Some(answer)
 }

@@ -1,0 +1,76 @@
+//! The data directory: in the hands of one service at a time, which has the same name after every restart.
+
+use super::id::hex;
+use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+const NAME: &str = "service-name";
+/// Hexadecimal digits of a name.
+const DIGITS: usize = 16;
+
+/// Makes the directory if need be and locks it as long as the file lives.
+///
+/// # Errors
+/// `storage_failed` where it cannot be written, or another process has it.
+pub(super) fn lock(directory: &Path) -> Result<File> {
+    let failed = |error: std::io::Error| {
+        Error::storage(format!("cannot lock the data directory {}", directory.display())).caused_by(error)
+    };
+    std::fs::create_dir_all(directory).map_err(|error| {
+        Error::storage(format!("cannot make the data directory {}", directory.display())).caused_by(error)
+    })?;
+    let path = directory.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::storage(format!(
+            "the data directory {} is in use by another bioprune",
+            directory.display()
+        ))),
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// The name of the service of this data directory: made up once, then kept in it.
+///
+/// # Errors
+/// `storage_failed` where the directory cannot be written.
+pub fn service_name(directory: &Path) -> Result<String> {
+    let path: PathBuf = directory.join(NAME);
+    if let Ok(name) = std::fs::read_to_string(&path)
+        && name.len() == DIGITS
+    {
+        return Ok(name);
+    }
+    let random = RandomState::new().hash_one((SystemTime::now(), std::process::id()));
+    let name = hex(&Sha256::digest(random.to_le_bytes()))[..DIGITS].to_string();
+    let write = || {
+        std::fs::create_dir_all(directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(name.as_bytes())?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    write().map_err(|error: std::io::Error| {
+        Error::storage(format!("cannot write {}", path.display())).caused_by(error)
+    })?;
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_keeps_its_name_and_shares_it_with_no_other() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = service_name(one.path()).unwrap();
+        assert_eq!(service_name(one.path()).unwrap(), name);
+        assert_ne!(service_name(other.path()).unwrap(), name);
+    }
+}

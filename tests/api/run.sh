@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The API from outside: schemathesis tries every operation with good and bad data against a live service over a real S3
+# server, and a Python client that openapi-generator made does a whole round trip.
+#
+#   tests/api/run.sh PROGRAM VENV     BIOPRUNE_TEST_WEED names SeaweedFS; the tools are installed into VENV
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+program=$(realpath "$1")
+venv=$(realpath "$2")
+: "${BIOPRUNE_TEST_WEED:?names the program of SeaweedFS}"
+examples=${BIOPRUNE_API_EXAMPLES:-10}
+
+if [ ! -f "$venv/api-tools" ]; then
+  "$venv/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.0 openapi-generator-cli==7.26.0
+  touch "$venv/api-tools"
+fi
+
+work=$(mktemp -d)
+service='' store=''
+clean_up() {
+  [ -z "$service" ] || kill -9 "$service" 2>/dev/null || true
+  [ -z "$store" ] || kill -9 "$store" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
+
+# Four ports, each with the one 10,000 above it, which the store takes for gRPC.
+read -r master volume filer s3 <<<"$(python3 "$here/ports.py")"
+cat > "$work/s3.json" <<'JSON'
+{"identities": [{"name": "all", "credentials": [{"accessKey": "all", "secretKey": "all-secret"}],
+                 "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}
+JSON
+mkdir "$work/store"
+"$BIOPRUNE_TEST_WEED" server -dir="$work/store" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false -filer \
+  -master.volumeSizeLimitMB=64 -volume.max=20 -volume.preStopSeconds=0 -master.electionTimeout=1s \
+  -s3.port.iceberg=0 -s3.port.lance=0 -s3 "-s3.config=$work/s3.json" \
+  "-master.port=$master" "-volume.port=$volume" "-filer.port=$filer" "-s3.port=$s3" > "$work/store.log" 2>&1 &
+store=$!
+export AWS_ENDPOINT_URL=http://127.0.0.1:$s3 AWS_ACCESS_KEY_ID=all AWS_SECRET_ACCESS_KEY=all-secret
+python3 "$here/wait.py" "http://127.0.0.1:$s3/" 403 || { cat "$work/store.log"; exit 1; }
+# The names are those of the document's examples, so that these are real jobs.
+python3 - "$root/examples/rna/rfam_cm_samples.fa.gz" "$filer" <<'PYTHON'
+import gzip, sys, urllib.request
+records = gzip.open(sys.argv[1], "rb").read().split(b"\n>")
+body = gzip.compress(b"\n>".join([r for r in records if len(r) < 90][:40]) + b"\n")
+# Past the S3 interface: a bucket is a folder of the server's own file system.
+url = f"http://127.0.0.1:{sys.argv[2]}/buckets/bucket/rna.fa.gz"
+headers = {"Content-Type": "application/octet-stream"}
+urllib.request.urlopen(urllib.request.Request(url, method="PUT", data=body, headers=headers))
+PYTHON
+
+"$program" serve --listen 127.0.0.1:0 --data-dir "$work/jobs" 2> "$work/service.log" &
+service=$!
+for _ in $(seq 100); do
+  url=$(sed -n 's/.*listening on //p' "$work/service.log")
+  [ -z "$url" ] || break
+  sleep 0.1
+done
+python3 "$here/wait.py" "$url/readyz" 200
+
+echo "== schemathesis"
+cd "$work"
+"$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" --url "$url" --checks all --mode all \
+  --phases examples,coverage,fuzzing --max-examples "$examples" --request-timeout 60 --no-color > schemathesis.log 2>&1 ||
+  { cat schemathesis.log service.log; exit 1; }
+tail -n 12 schemathesis.log
+if grep -q ' error: internal' service.log; then
+  cat service.log
+  exit 1
+fi
+
+echo "== Python client"
+"$venv/bin/openapi-generator-cli" generate -g python -i "$root/openapi/openapi.json" -o client \
+  --additional-properties=packageName=bioprune_client > generator.log 2>&1 || { cat generator.log; exit 1; }
+"$venv/bin/pip" install --quiet --disable-pip-version-check ./client
+"$venv/bin/python" "$here/round_trip.py" "$url"

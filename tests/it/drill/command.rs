@@ -1,0 +1,83 @@
+//! The command, killed at random moments and repeated.
+
+use super::{ALL, Clean, SAME, clean_run, input, prune};
+use crate::support::moments::{Moments, rounds};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// What a killed run may leave under a final name is what a clean run leaves there, and never the manifest.
+fn assert_nothing_looks_finished(out: &Path, clean: &Clean) {
+    assert!(!out.join("manifest.json").exists());
+    for name in SAME.iter().filter(|name| out.join(name).exists()) {
+        assert!(fs::read(out.join(name)).unwrap() == clean.file(name), "{name} is not whole");
+    }
+}
+
+#[test]
+fn a_command_that_is_killed_again_and_again_ends_with_the_bytes_of_a_clean_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("rna.fa"), input()).unwrap();
+    let (rna, clean_at, out) = (at("rna.fa"), at("clean"), at("out"));
+    let (rna, out_name) = (rna.to_str().unwrap(), out.to_str().unwrap());
+    let read = |name: &str| fs::read(clean_at.join(name)).unwrap();
+    let clean = clean_run(rna, clean_at.to_str().unwrap(), read, &[]);
+
+    let mut moments = Moments::new();
+    let mut killed = 0;
+    for _ in 0..rounds(6) {
+        let mut run = prune(rna, out_name).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(moments.within(clean.took / 2));
+        if run.try_wait().unwrap().is_some() {
+            // it was done before its moment came: begin anew
+            fs::remove_dir_all(&out).unwrap();
+            continue;
+        }
+        run.kill().unwrap();
+        run.wait().unwrap();
+        killed += 1;
+        assert_nothing_looks_finished(&out, &clean);
+    }
+    assert!(killed > 0, "no run was killed: all were done in less than half the time of the first");
+    let run = prune(rna, out_name).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(names(&out), ALL, "nothing is left over");
+    for name in SAME {
+        assert!(fs::read(out.join(name)).unwrap() == clean.file(name), "{name} after {killed} kills");
+    }
+}
+
+#[test]
+fn a_command_that_is_interrupted_goes_on_from_the_scores_that_it_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("rna.fa"), input()).unwrap();
+    let (rna, out) = (at("rna.fa"), at("out"));
+    let (rna, out_name) = (rna.to_str().unwrap(), out.to_str().unwrap());
+    let mut run = prune(rna, out_name).stderr(Stdio::null()).spawn().unwrap();
+    let parts = out.join("_scores.parquet.parts");
+    while names(&parts).iter().filter(|name| name.starts_with("after")).count() < 2 {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it committed anything");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let interrupt = format!("kill -INT {}", run.id());
+    assert!(std::process::Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    let again = prune(rna, out_name).args(["--json", "-v"]).output().unwrap();
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(again.status.success(), "{said}");
+    assert!(said.contains("scores that an earlier run committed"), "{said}");
+    let summary: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    let (reused, scored) = (&summary["score"]["reused"], &summary["score"]["counts"]["scored"]);
+    assert!(reused.as_u64() > Some(0) && reused.as_u64() < scored.as_u64(), "{reused} of {scored}");
+    assert_eq!(names(&out), ALL);
+}
