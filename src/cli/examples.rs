@@ -165,3 +165,14 @@ Examples:
 
   A vector for each residue, under a model of the hub:
     bioprune embed proteins.fa.gz -o embeddings.parquet --per-residue --model facebook/esm2_t12_35M_UR50D";
+
+pub(super) const WITH_SERVER: &str = "\
+Examples:
+  Many small sets through one service, which takes them one after the other:
+    bioprune with-server -- sh prune_all.sh
+
+  On a port and for one folder, until nobody has used it for ten minutes:
+    bioprune with-server --listen 127.0.0.1:0 --allow /data/rna --idle-timeout 600 -- nextflow run main.nf -profile service
+
+  The command is told the address in BIOPRUNE_SERVER (and BIOPRUNE_TOKEN), which bioprune's own commands heed; its exit status
+  is that of all.";

@@ -16,6 +16,7 @@ mod signals;
 mod summary;
 mod table;
 mod train;
+mod with_server;
 
 use crate::pipeline::{
     CommitOptions, CurvatureRequest, EmbedRequest, EvaluateRequest, MergeRequest, PruneRequest, ScoreRequest,
@@ -29,6 +30,7 @@ use remote::{JobsCommand, ServerOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use with_server::WithServer;
 
 pub use logging::LogFormat;
 pub use progress::ProgressStyle;
@@ -84,6 +86,8 @@ enum Command {
     /// Serve the same jobs over HTTP, until interrupted
     #[command(after_help = examples::SERVE)]
     Serve(ServeOptions),
+    #[command(after_help = examples::WITH_SERVER)]
+    WithServer(WithServer),
     /// List, show or cancel the jobs of a service
     #[command(after_help = examples::JOBS, subcommand)]
     Jobs(JobsCommand),

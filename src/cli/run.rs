@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::summary::Summary;
-use super::{Command, Job, Scoring, evaluate, generate, models, remote, signals, train};
+use super::{Command, Job, Scoring, evaluate, generate, models, remote, signals, train, with_server};
 use crate::error::Result;
 use crate::jobs::JobRequest;
 use crate::pipeline::{self, CancelToken, CommitOptions, Context};
@@ -34,8 +34,9 @@ pub(super) fn run(command: Command, console: &Console) -> Result<()> {
         }
         Command::Evaluate(request) => evaluate::run(&request, console),
         Command::Serve(options) => {
-            service::serve(&options, |url| console.line(&format!("bioprune: listening on {url}")))
+            service::serve(&options, |url, _| console.line(&format!("bioprune: listening on {url}")))
         }
+        Command::WithServer(request) => with_server::run(&request, console),
         Command::Openapi => console.print(service::openapi_json().as_bytes()),
         Command::Models(command) => models::run(&command, console),
         Command::Completions { shell } => generate::completions(shell, console),

@@ -39,6 +39,11 @@ pub(super) fn cancel_on_signal(cancel: CancelToken) -> Result<()> {
     Ok(())
 }
 
+/// Whether the last signal was a termination.
+pub(super) fn terminated() -> bool {
+    SIGNALED.load(Ordering::SeqCst) == TERMINATED
+}
+
 /// The exit status of an error: the table's, or the signal's where a signal was the cause.
 pub(super) fn exit_status(error: &Error) -> u8 {
     match (error.code, SIGNALED.load(Ordering::SeqCst)) {

@@ -4,6 +4,7 @@ use super::allow::AllowList;
 use super::auth::{Tokens, authenticate};
 use super::engine::Engine;
 use super::health::Probe;
+use super::idle::{Activity, idle};
 use super::info::{Info, Limits};
 use super::metrics::{Metrics, measure};
 use super::routes::{self, Paths};
@@ -38,6 +39,7 @@ pub struct Application {
     service: web::Data<Service>,
     address: Address,
     stop: StopHandle,
+    idle_timeout: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -60,10 +62,10 @@ impl StopHandle {
 ///
 /// # Errors
 /// Whatever keeps it from starting: flags that make no sense, an address or a data directory in use.
-pub fn serve(options: &ServeOptions, listening: impl FnOnce(&str)) -> Result<()> {
+pub fn serve(options: &ServeOptions, listening: impl FnOnce(&str, StopHandle)) -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let application = Application::build(options)?;
-        listening(&application.url());
+        listening(&application.url(), application.stop_handle());
         application.run().await
     })
 }
@@ -133,12 +135,14 @@ impl Application {
             request_timeout: Duration::from_secs(options.request_timeout.into()),
             models,
             metrics,
+            activity: Activity::default(),
             info,
             openapi: openapi::openapi_json().into(),
             paths: Paths::read(openapi::document()),
         });
         let (server, address) = listen(options, service.clone())?;
-        Ok(Application { server, service, address, stop: StopHandle::default() })
+        let idle_timeout = options.idle_timeout.map(|seconds| Duration::from_secs(seconds.into()));
+        Ok(Application { server, service, address, stop: StopHandle::default(), idle_timeout })
     }
 
     /// What clients are to be given as the service's address: `http://…` or `unix://…`.
@@ -153,12 +157,20 @@ impl Application {
         self.stop.clone()
     }
 
-    /// Serves until SIGINT, SIGTERM or [`StopHandle::stop`]. Then it is not ready any more and takes no more jobs, has the
+    /// Serves until SIGINT, SIGTERM, [`StopHandle::stop`] or, where that is asked for, nobody has used it for a while. Then it is not ready any more and takes no more jobs, has the
     /// running one commit what is done (it stays in the queue), and lets open requests come to their end.
     pub async fn run(self) -> Result<()> {
         let (interrupt, terminate) =
             (listen_for(SignalKind::interrupt())?, listen_for(SignalKind::terminate())?);
         let handle = self.server.handle();
+        if let Some(timeout) = self.idle_timeout {
+            let (service, stop) = (self.service.clone(), self.stop.clone());
+            actix_web::rt::spawn(async move {
+                idle(service, timeout).await;
+                log::info!("nobody has used the service for {} s", timeout.as_secs());
+                stop.stop();
+            });
+        }
         let stopping = stop_when_told(self.stop.0, interrupt, terminate, handle, self.service.clone());
         let stopping = actix_web::rt::spawn(stopping);
         let served = self.server.await;

@@ -42,6 +42,12 @@ struct Identity {
 const NAME_DIGITS: usize = 16;
 const PREFIX: &str = "sha256:";
 
+/// The line of a token file that lets a bearer of this token touch all that the operator allows.
+pub fn token_line(token: &str) -> String {
+    let digest: String = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{PREFIX}{digest}\n")
+}
+
 impl Tokens {
     /// Reads a token file: on each line `sha256:` with the digest of a token, then `read=PREFIX` and `write=PREFIX` for
     /// what its bearer may touch, each as often as need be; without any of these, all that the operator allows. Blank

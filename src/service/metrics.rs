@@ -162,7 +162,9 @@ pub(super) async fn measure<B: MessageBody>(
     let begun = Instant::now();
     let method = known_method(request.method());
     let route = request.match_pattern().unwrap_or_else(|| NO_ROUTE.to_string());
+    service.activity.note(&route);
     let answer = next.call(request).await;
+    service.activity.note(&route);
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),

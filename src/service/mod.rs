@@ -12,6 +12,7 @@ mod docs;
 mod engine;
 mod follow;
 mod health;
+mod idle;
 mod info;
 mod jobs;
 mod metrics;
@@ -27,6 +28,7 @@ mod submit;
 mod trace;
 
 pub use application::{Application, StopHandle, serve};
+pub use auth::token_line;
 pub use openapi::openapi_json;
 pub use options::ServeOptions;
 
@@ -50,6 +52,7 @@ struct Service {
     /// Longest time until a body is there
     request_timeout: std::time::Duration,
     metrics: metrics::Metrics,
+    activity: idle::Activity,
     info: info::Info,
     probe: health::Probe,
     /// Held in the program

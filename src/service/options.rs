@@ -62,6 +62,11 @@ pub struct ServeOptions {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub lease: u32,
 
+    /// Stop once no job has waited or run, and nothing was asked for, during so many seconds
+    #[arg(long, env = "BIOPRUNE_IDLE_TIMEOUT", value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub idle_timeout: Option<u32>,
+
     #[command(flatten)]
     pub commit: CommitOptions,
 

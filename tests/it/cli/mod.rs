@@ -4,6 +4,7 @@ mod bad_input;
 mod evaluate;
 mod jobs;
 mod signals;
+mod with_server;
 
 use assert_cmd::Command;
 use bioprune::error::Code;
