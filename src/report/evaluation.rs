@@ -90,6 +90,28 @@ impl Evaluation {
     }
 }
 
+/// A model that is not this much better than residue frequencies, in nats, has learned next to nothing.
+const LEARNED: f64 = 0.005;
+
+impl Evaluation {
+    /// Why the verdicts say little, where they do: no condition's models learned more than residue frequencies.
+    pub fn caution(&self) -> Option<String> {
+        let unigram = self.new_groups.baselines?.unigram.by_group;
+        let losses = self
+            .conditions
+            .iter()
+            .filter_map(|condition| condition.mean(|one| Some(one.new_groups?.by_group)));
+        let best = losses.min_by(f64::total_cmp)?;
+        (best > unigram - LEARNED).then(|| {
+            format!(
+                "the trained models have learned next to nothing: the best condition's held-out loss is {best:.4} nats, and \
+                 residue frequencies alone have {unigram:.4}. What is best for so short a training need not be best for a \
+                 longer one: more --steps or a larger model tell more"
+            )
+        })
+    }
+}
+
 impl ConditionResult {
     /// The mean over the seeds of a loss on new or seen groups.
     pub(super) fn mean(&self, loss: impl Fn(&TrainingResult) -> Option<f64>) -> Option<f64> {
@@ -155,4 +177,65 @@ pub fn comparisons_tsv(evaluation: &Evaluation) -> String {
         }
     }
     tsv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Baselines;
+
+    fn evaluation(loss: f64) -> Evaluation {
+        let of = |loss| HeldOutLoss { by_residue: loss, by_record: loss, by_group: loss };
+        let baselines = Baselines { unigram: of(1.386), trigram: of(1.37), causal_trigram: of(1.37) };
+        let training = TrainingResult {
+            seed: 0,
+            records: 10,
+            residues: 100,
+            tokens: 1000,
+            seconds: 1.0,
+            new_groups: Some(of(loss)),
+            seen_groups: None,
+            curve: vec![(500, 1.4), (1000, loss)],
+        };
+        Evaluation {
+            tool: Tool::this(),
+            parameters: serde_json::json!({"keep": ["10%"]}),
+            pool: 100,
+            pool_residues: 1000,
+            new_groups: HeldOutSet { records: 10, groups: 2, baselines: Some(baselines) },
+            seen_groups: HeldOutSet { records: 0, groups: 0, baselines: None },
+            leaks: 1,
+            left_out: vec![("x/<b>".to_string(), 2)],
+            conditions: vec![ConditionResult { name: "top-k".to_string(), trainings: vec![training] }],
+            comparisons: Vec::new(),
+            started: String::new(),
+            finished: String::new(),
+            seconds: 60.0,
+        }
+    }
+
+    #[test]
+    fn models_that_learned_only_frequencies_are_told_of() {
+        for loss in [1.40, 1.386, 1.3815] {
+            assert!(evaluation(loss).caution().unwrap().contains("1.3860"), "{loss}");
+        }
+        assert_eq!(evaluation(1.30).caution(), None);
+        let page = crate::report::render_evaluation(&evaluation(1.40));
+        assert!(page.contains("Look at this first") && page.contains("next to nothing"), "{page}");
+        assert!(!crate::report::render_evaluation(&evaluation(1.30)).contains("Look at this first"));
+    }
+
+    #[test]
+    fn the_page_and_the_table_tell_what_was_left_out_and_take_names_for_text() {
+        let page = crate::report::render_evaluation(&evaluation(1.30));
+        assert!(
+            page.contains("1 held-out record") && page.contains("2 records of x/&lt;b&gt; are held out"),
+            "{page}"
+        );
+        let losses = losses_tsv(&evaluation(1.30));
+        assert!(
+            losses.ends_with("top-k\t0\t10\t100\t1000\t1.0\t1.300000\t1.300000\t1.300000\t\t\t\n"),
+            "{losses}"
+        );
+    }
 }

@@ -32,6 +32,13 @@ pub fn render_evaluation(evaluation: &Evaluation) -> String {
     );
     let verdicts: String =
         evaluation.verdicts().iter().map(|verdict| format!("<li>{}</li>", Escaped(verdict))).collect();
+    let caution = evaluation.caution().map(|text| {
+        let text = text.replacen("the", "The", 1);
+        format!(
+            "<section class=\"findings\"><h2>Look at this first</h2><p>{}.</p></section>\n",
+            Escaped(&text)
+        )
+    });
     let parts = [
         ("Verdicts", format!("<ul>{verdicts}</ul><p>{}</p>", Escaped(&explanation(evaluation)))),
         ("Differences", differences(&evaluation.comparisons)),
@@ -52,7 +59,8 @@ pub fn render_evaluation(evaluation: &Evaluation) -> String {
         .filter(|(_, content)| !content.is_empty())
         .map(|(title, content)| format!("<section><h2>{title}</h2>{content}</section>\n"))
         .collect();
-    document("Does the coreset help?", &subtitle, &sections, &footer)
+    let main = caution.unwrap_or_default() + &sections;
+    document("Does the coreset help?", &subtitle, &main, &footer)
 }
 
 fn explanation(evaluation: &Evaluation) -> String {

@@ -158,6 +158,7 @@ pub fn evaluate(
         finished: utc(SystemTime::now()),
         seconds: started.clock.elapsed().as_secs_f64(),
     };
+    evaluation.caution().iter().for_each(|caution| log::warn!("{caution}"));
     put(&output, LOSSES, report::losses_tsv(&evaluation).as_bytes(), context)?;
     put(&output, COMPARISONS, report::comparisons_tsv(&evaluation).as_bytes(), context)?;
     put(&output, REPORT, report::render_evaluation(&evaluation).as_bytes(), context)?;
