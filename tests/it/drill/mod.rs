@@ -20,8 +20,10 @@ const BUCKET: &str = "pruning";
 const INPUT: &str = "in/rna.fa";
 
 /// What a prune writes, but for the manifest and the report, which tell times and places.
-const SAME: [&str; 4] = ["coreset.fa.gz", "curvature.safetensors", "scores.parquet", "selected.tsv"];
-const ALL: [&str; 6] = [
+const SAME: [&str; 5] =
+    ["confounds.tsv", "coreset.fa.gz", "curvature.safetensors", "scores.parquet", "selected.tsv"];
+const ALL: [&str; 7] = [
+    "confounds.tsv",
     "coreset.fa.gz",
     "curvature.safetensors",
     "manifest.json",
