@@ -8,7 +8,7 @@ import json
 import pathlib
 import sys
 
-FILES = {"selected.tsv", "coreset.fa.gz", "scores.parquet", "curvature.safetensors", "report.html"}
+FILES = {"selected.tsv", "confounds.tsv", "coreset.fa.gz", "scores.parquet", "curvature.safetensors", "report.html"}
 
 
 def records(path):
