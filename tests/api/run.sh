@@ -50,7 +50,9 @@ headers = {"Content-Type": "application/octet-stream"}
 urllib.request.urlopen(urllib.request.Request(url, method="PUT", data=body, headers=headers))
 PYTHON
 
-"$program" serve --listen 127.0.0.1:0 --data-dir "$work/jobs" 2> "$work/service.log" &
+# there from the start: it is read before the service may have begun
+: > "$work/service.log"
+"$program" serve --listen 127.0.0.1:0 --data-dir "$work/jobs" 2>> "$work/service.log" &
 service=$!
 for _ in $(seq 100); do
   url=$(sed -n 's/.*listening on //p' "$work/service.log")
