@@ -149,7 +149,7 @@ Examples:
   Is a tenth by influence better than a random tenth? Families are told by the headers, as in RF00001|X01556:
     bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --groups 'header:^([^|]+)'
 
-  A first look, in minutes:
+  A first look:
     bioprune evaluate rna.fa.gz -o evaluation/ --keep 10% --groups 'header:^([^|]+)' --preset quick --seeds 3
 
   A coreset that is there already, and proteins whose clusters a table tells:
@@ -172,7 +172,7 @@ Examples:
     bioprune with-server -- sh prune_all.sh
 
   On a port and for one folder, until nobody has used it for ten minutes:
-    bioprune with-server --listen 127.0.0.1:0 --allow /data/rna --idle-timeout 600 -- nextflow run main.nf -profile service
+    bioprune with-server --listen 127.0.0.1:0 --allow /data/rna --idle-timeout 600 -- sh prune_all.sh
 
   The command is told the address in BIOPRUNE_SERVER (and BIOPRUNE_TOKEN), which bioprune's own commands heed; its exit status
   is that of all.";

@@ -8,7 +8,7 @@ use crate::tokenizer::Alphabet;
 
 /// The model that stands for a choice by the data.
 pub const AUTO: &str = "auto";
-const FOR_RNA: &str = "rna-nano";
+pub(super) const FOR_RNA: &str = "rna-nano";
 const FOR_PROTEIN: &str = "protein-nano";
 
 /// Records that are looked at.

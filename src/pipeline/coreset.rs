@@ -11,7 +11,7 @@ use crate::storage::{Committed, Location, ObjectWriter, io_error};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
 const SELECTED: &str = "selected.tsv";
-const CORESET: &str = "coreset.fa.gz";
+pub(super) const CORESET: &str = "coreset.fa.gz";
 
 /// The two files that hold the kept records, written side by side in input order.
 pub(super) struct Coreset<'a> {

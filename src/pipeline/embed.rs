@@ -9,8 +9,9 @@ use crate::batching::{PackedTokens, View};
 use crate::error::{Error, Result};
 use crate::influence::Objective;
 use crate::model::{Model, Workspace};
+use crate::scores::parquet_failed;
 use crate::sequence::{InputOptions, Shard};
-use crate::storage::{Location, unwrap_io};
+use crate::storage::Location;
 use arrow_array::builder::{
     BooleanBuilder, FixedSizeListBuilder, Float32Builder, ListBuilder, StringBuilder, UInt32Builder,
     UInt64Builder,
@@ -96,7 +97,7 @@ pub fn embed(request: &EmbedRequest, context: &Context) -> Result<EmbedSummary> 
     };
     let workers = std::iter::repeat_with(worker).take(session.threads).collect();
     let mut tracker = Tracker::new(context, Stage::Embed, None);
-    let next = || session.encoded(&mut reading);
+    let next = || session.encoded(&mut reading, |_| true);
     in_order(workers, &context.cancel, next, |rows: Vec<Row>| {
         let tokens = rows.iter().map(|row| u64::from(row.tokens)).sum();
         writer.write(&rows)?;
@@ -275,12 +276,5 @@ impl<W: Write + Send> EmbeddingsWriter<W> {
 }
 
 fn failed(error: ParquetError) -> Error {
-    let message = "write of the embeddings";
-    match error {
-        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(io) => unwrap_io(*io).unwrap_or_else(|foreign| Error::storage(message).caused_by(foreign)),
-            Err(source) => Error::internal(message).caused_by(source),
-        },
-        other => Error::internal(message).caused_by(other),
-    }
+    parquet_failed(error, "write of the embeddings")
 }

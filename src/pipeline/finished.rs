@@ -1,5 +1,7 @@
 //! Whether a job's output is complete already: left by a run that ended before anybody noted it.
 
+use super::prune::SCORES;
+use super::select::MANIFEST;
 use super::{Context, PruneRequest, PruneSummary, ScoreSummary, SelectRequest, SelectSummary};
 use crate::error::{Code, Result};
 use crate::groups::{GroupOptions, GroupSource};
@@ -8,8 +10,6 @@ use crate::storage::{Location, ObjectInfo};
 use serde::Serialize;
 use std::collections::HashSet;
 
-const MANIFEST: &str = "manifest.json";
-const SCORES: &str = "scores.parquet";
 /// A manifest names every input: 10,000 files take some 2 MB.
 const MOST_BYTES: u64 = 256 << 20;
 

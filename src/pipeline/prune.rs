@@ -13,7 +13,7 @@ use std::io::Read;
 use std::time::Instant;
 
 const CURVATURE: &str = "curvature.safetensors";
-const SCORES: &str = "scores.parquet";
+pub(super) const SCORES: &str = "scores.parquet";
 
 /// Prunes: estimates the curvature, scores all records, selects, and writes everything below the output.
 ///

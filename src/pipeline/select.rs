@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 const CONFOUNDS: &str = "confounds.tsv";
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 const REPORT: &str = "report.html";
 
 /// Selects a coreset and writes it with `selected.tsv`, `report.html` and, last, `manifest.json`.
@@ -222,7 +222,7 @@ impl Job<'_> {
             counts: evidence.counts,
             repeated_ids: evidence.repeated_ids,
             selection: report::Selection {
-                strategy: name_of(self.strategy.strategy),
+                strategy: value_name(&self.strategy.strategy),
                 keep: self.keep.to_string(),
                 pool: size(selection.pool),
                 kept: size(selection.kept),
@@ -247,10 +247,9 @@ impl Job<'_> {
     }
 }
 
-/// The name that `--strategy` takes.
-fn name_of(strategy: Strategy) -> String {
-    clap::ValueEnum::to_possible_value(&strategy)
-        .map_or_else(String::new, |value| value.get_name().to_string())
+/// The name that a flag takes.
+pub(super) fn value_name(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
 }
 
 pub(super) fn output_file(committed: &Committed) -> OutputFile {

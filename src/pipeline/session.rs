@@ -189,32 +189,34 @@ impl<'a> Session<'a> {
         std::iter::repeat_with(|| Gradients::new(&self.model)).take(self.threads).map(worker).collect()
     }
 
-    /// The next records as they are, as many as the token budget holds, at least one; `None` at the end.
-    pub fn encoded(&self, reading: &mut Reading) -> Result<Option<Vec<Encoded>>> {
+    /// The next wanted records, as many as the token budget holds, at least one; `None` at the end.
+    pub fn encoded(
+        &self,
+        reading: &mut Reading,
+        mut wanted: impl FnMut(&crate::sequence::Record) -> bool,
+    ) -> Result<Option<Vec<Encoded>>> {
         let (mut batch, mut tokens) = (Vec::new(), 0);
         while tokens < self.max_batch_tokens {
-            let Some(encoded) = reading.next(|_| true)? else { break };
+            let Some(encoded) = reading.next(&mut wanted)? else { break };
             tokens += encoded.tokens.len();
             batch.push(encoded);
         }
         Ok((!batch.is_empty()).then_some(batch))
     }
 
-    /// The next records, as many as the token budget holds, at least one; `None` at the end.
+    /// The same as examples of the task.
     fn batch<T>(
         &self,
         reading: &mut Reading,
-        mut wanted: impl FnMut(&crate::sequence::Record) -> bool,
+        wanted: impl FnMut(&crate::sequence::Record) -> bool,
         item: impl Fn(Encoded, Example) -> T,
     ) -> Result<Option<Vec<T>>> {
-        let (mut batch, mut tokens) = (Vec::new(), 0);
-        while tokens < self.max_batch_tokens {
-            let Some(mut encoded) = reading.next(&mut wanted)? else { break };
-            tokens += encoded.tokens.len();
-            let example = self.task.example(std::mem::take(&mut encoded.tokens), &self.model.tokenizer);
-            batch.push(item(encoded, example));
-        }
-        Ok((!batch.is_empty()).then_some(batch))
+        let example = |mut encoded: Encoded| {
+            let tokens = std::mem::take(&mut encoded.tokens);
+            item(encoded, self.task.example(tokens, &self.model.tokenizer))
+        };
+        let records = self.encoded(reading, wanted)?;
+        Ok(records.map(|records| records.into_iter().map(example).collect()))
     }
 }
 

@@ -19,6 +19,7 @@ mod writer;
 pub use fetch::RandomRead;
 pub use merge::merge;
 pub use metadata::{Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoresMetadata};
+pub use parquet_writer::parquet_failed;
 pub use set::{Scores, ScoresFile};
 pub use writer::ScoresWriter;
 

@@ -95,7 +95,11 @@ fn properties() -> Result<WriterProperties> {
 }
 
 fn write_failed(error: ParquetError) -> Error {
-    let message = "write of the scores";
+    parquet_failed(error, "write of the scores")
+}
+
+/// An error of the Parquet library: ours, if it carries one of ours, or a new one with that message.
+pub fn parquet_failed(error: ParquetError, message: &'static str) -> Error {
     match error {
         ParquetError::External(source) => match source.downcast::<io::Error>() {
             Ok(io) => carried(*io, || Error::storage(message)),

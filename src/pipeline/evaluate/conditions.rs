@@ -1,5 +1,7 @@
 //! What is trained on: each coreset, and the controls it is compared with.
 
+use super::super::prune::SCORES;
+use super::super::select::value_name;
 use super::super::{Context, ModelOptions, PruneRequest, prune, select};
 use super::pool::Pool;
 use super::request::{Control, EvaluateRequest};
@@ -12,7 +14,6 @@ use crate::selection::{
 };
 use crate::sequence::{Dataset, InputFormat, InputOptions};
 use crate::storage::Location;
-use serde::Serialize;
 
 /// One set of records to train on, or one for each seed where it is drawn.
 pub(super) struct Condition {
@@ -54,7 +55,7 @@ pub(super) struct Scored {
 }
 
 /// The options of one scoring.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scoring {
     pub objective: Objective,
     pub estimator: Estimator,
@@ -95,7 +96,7 @@ impl Scoring {
     pub fn score(
         &self,
         request: &EvaluateRequest,
-        pool: &Pool,
+        (pool, positions): (&Pool, &[u64]),
         output: &Location,
         context: &Context,
     ) -> Result<Scored> {
@@ -121,13 +122,12 @@ impl Scoring {
             input: pool_input(&request.input),
         };
         prune(&prune_request, context)?;
-        let (scores, _) = select::open(&[folder.join("scores.parquet").to_string()], context)?;
+        let (scores, _) = select::open(&[folder.join(SCORES).to_string()], context)?;
         let mut candidates: Vec<Candidate> = Vec::new();
         scores.scan(&mut |some| {
             candidates.extend_from_slice(some);
             Ok(())
         })?;
-        let positions = positions(pool, request, context)?;
         let place = |candidate: &Candidate| match positions.binary_search(&candidate.position) {
             Ok(place) => Ok(place as u32),
             Err(_) => Err(Error::internal("a score is of no record of the pool")),
@@ -168,15 +168,10 @@ fn pool_input(input: &InputOptions) -> InputOptions {
 }
 
 /// Where each record of the pool's file begins.
-fn positions(pool: &Pool, request: &EvaluateRequest, context: &Context) -> Result<Vec<u64>> {
+pub(super) fn positions(pool: &Pool, request: &EvaluateRequest, context: &Context) -> Result<Vec<u64>> {
     let file = [pool.file.location.to_string()];
     let dataset = Dataset::open(&context.storage, &file, &pool_input(&request.input))?;
     dataset.records(None).map(|record| Ok(record?.position)).collect()
-}
-
-/// The name that a flag takes.
-fn value_name(value: &impl clap::ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_string())
 }
 
 /// All conditions of a request, coresets first.

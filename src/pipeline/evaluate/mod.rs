@@ -7,7 +7,7 @@ mod runs;
 
 pub use request::{Control, EvaluateRequest, HeldOutOptions, Protocol, TrainerOptions};
 
-use super::choose::choose;
+use super::choose::{FOR_RNA, choose};
 use super::select::{Started, put};
 use super::{Context, session};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::sequence::Dataset;
 use crate::storage::Location;
 use crate::tokenizer::Alphabet;
 use crate::train::baselines;
-use conditions::{Condition, Scoring, plan};
+use conditions::{Condition, Scoring, plan, positions};
 use pool::Pool;
 use runs::{Planned, Runs, Trained};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub fn evaluate(
     }
     let inputs = Dataset::open(&context.storage, &request.inputs, &request.input)?;
     let alphabet = match choose(&inputs)? {
-        "rna-nano" => Alphabet::Nucleotides,
+        FOR_RNA => Alphabet::Nucleotides,
         _ => Alphabet::AminoAcids,
     };
     let tokenizer = TrainerOptions::tokenizer(alphabet);
@@ -95,9 +95,10 @@ pub fn evaluate(
         Ok((coreset.trim_end_matches('/').to_string(), places))
     });
     let given = given.collect::<Result<Vec<_>>>()?;
+    let positions = positions(&pool, request, context)?;
     let scored = Scoring::all(request)
         .iter()
-        .map(|scoring| scoring.score(request, &pool, &output, context))
+        .map(|scoring| scoring.score(request, (&pool, &positions), &output, context))
         .collect::<Result<Vec<_>>>()?;
     let conditions = plan(request, &scored, given, &pool)?;
     let seeds: Vec<u64> = (0..u64::from(request.seeds)).map(|i| request.seed + i).collect();

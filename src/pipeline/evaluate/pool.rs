@@ -1,6 +1,7 @@
 //! The records of an evaluation: the pool that coresets are taken from, and what is held out of it.
 
 use super::super::Context;
+use super::super::coreset::CORESET;
 use super::super::reading::Reading;
 use super::super::train::keep_sequence;
 use super::request::HeldOutOptions;
@@ -11,8 +12,6 @@ use crate::tokenizer::Tokenizer;
 use crate::train::{EncodedRecord, Part, Splitter};
 use std::collections::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
-
-const CORESET: &str = "coreset.fa.gz";
 
 /// All records, held in memory as tokens.
 pub(super) struct Pool {

@@ -190,7 +190,7 @@ pub struct TrainerOptions {
 
 const MICRO_BATCHES: usize = 4;
 /// Points of a learning curve.
-pub(super) const CURVE_POINTS: u64 = 12;
+const CURVE_POINTS: u64 = 12;
 
 impl TrainerOptions {
     /// Steps of a training and tokens of a step.
