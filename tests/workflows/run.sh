@@ -2,7 +2,7 @@
 # Runs everything in nextflow/ and snakemake/ for real on example records, and holds every way in to the coreset of the
 # plain command, byte for byte.
 #
-#   tests/workflows/run.sh BIOPRUNE [nextflow|snakemake]
+#   tests/workflows/run.sh BIOPRUNE [nextflow|snakemake|slurm]
 #
 # BIOPRUNE is the built program. Needs Java 17, Maven, and Python 3.11 with venv; Nextflow and Snakemake are installed into
 # the folder BIOPRUNE_TEST_WORKFLOWS, or into target/workflows.
@@ -23,6 +23,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
 ln -s "$program" "$work/bin/bioprune"
+chaos_rounds=${BIOPRUNE_CHAOS:-0}
 unset "${!BIOPRUNE_@}"
 export PATH=$work/bin:$PATH
 
