@@ -2,6 +2,7 @@
 import csv
 import os
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 validate(config, schema="../schemas/config.schema.yaml")
@@ -28,6 +29,12 @@ SAMPLE = "--sample {sample}".format(**config)
 SCORE = "--estimator {estimator} --damping {damping}".format(**config)
 STRATEGY = "--strategy {strategy}".format(**config)
 MODEL = [config["model"]] if config["model"] else []
+SERVER = ["results/bioprune.sock"] if config["service"] else []
+
+if SERVER and config["shards"] > 1:
+    raise WorkflowError(
+        "service: one service does whole sets; shards are for many machines. Set one of both."
+    )
 
 
 wildcard_constraints:
@@ -42,8 +49,10 @@ def model(wildcards, input):
     return f"--model {input.model}" if input.model else ""
 
 
-def placement(wildcards, threads, resources):
-    """Where a job computes. A service, if one is named, has a device and threads of its own."""
+def placement(wildcards, input, threads, resources):
+    """Where a job computes. A service, of this workflow or of the environment, has a device and threads of its own."""
+    if input.get("server"):
+        return f"--server unix://$PWD/{input.server}"
     if os.environ.get("BIOPRUNE_SERVER"):
         return ""
     device = "cuda" if resources.get("gpu", 0) else "cpu"
