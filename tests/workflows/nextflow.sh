@@ -123,10 +123,9 @@ pipeline_runs() {
   done
 }
 
-# As mmseqs/createtsv writes it: the family's first record, then the record.
+# As mmseqs/createtsv writes it: the first record of a family, then each of the family.
 table_of_groups() {
-  grep '^>' "$work/set.fa" | tr -d '>' | awk '{ id = $1; family = id; sub(/[.\/_-].*/, "", family)
-    if (!(family in first)) first[family] = id; print first[family] "\t" id }' > "$work/clusters.tsv"
+  awk '/^>/ { id = substr($1, 2); if (!($2 in first)) first[$2] = id; print first[$2] "\t" id }' "$work/set.fa" > "$work/clusters.tsv"
   test "$(cut -f 1 "$work/clusters.tsv" | sort -u | wc -l)" -gt 1
   printf 'sample,sequences,groups\nset,set.fa,clusters.tsv\n' > "$work/grouped.csv"
   (cd "$work" && bioprune prune set.fa --keep 10% --mask-passes 1 --sample 50 --strategy balanced --cap-per-group 1 \

@@ -41,6 +41,12 @@ STRATEGY = "--strategy {strategy}".format(**config)
 if config["cap_per_group"]:
     STRATEGY += " --cap-per-group {cap_per_group}".format(**config)
 MODEL = [config["model"]] if config["model"] else []
+SERVER = ["results/bioprune.sock"] if config["service"] else []
+
+if SERVER and config["shards"] > 1:
+    raise WorkflowError(
+        "service: one service does whole sets; shards are for many machines. Set one of both."
+    )
 
 
 wildcard_constraints:
@@ -64,8 +70,10 @@ def model(wildcards, input):
     return f"--model {input.model}" if input.model else ""
 
 
-def placement(wildcards, threads, resources):
-    """Where a job computes. A service, if one is named, has a device and threads of its own."""
+def placement(wildcards, input, threads, resources):
+    """Where a job computes. A service, of this workflow or of the environment, has a device and threads of its own."""
+    if input.get("server"):
+        return f"--server unix://$PWD/{input.server}"
     if os.environ.get("BIOPRUNE_SERVER"):
         return ""
     device = "cuda" if resources.get("gpu", 0) else "cpu"

@@ -6,6 +6,7 @@ rule prune:
         sequences=sequences,
         model=MODEL,
         groups=groups,
+        server=SERVER,
     output:
         coreset="results/{sample}/coreset.fa.gz",
         selected="results/{sample}/selected.tsv",
@@ -22,10 +23,10 @@ rule prune:
         "logs/prune/{sample}.log",
     conda:
         "../envs/bioprune.yaml"
-    threads: 8
+    threads: 1 if SERVER else 8
     resources:
         mem_mb=8000,
-        gpu=config["gpus"],
+        gpu=0 if SERVER else config["gpus"],
     params:
         keep=config["keep"],
         options=f"{OBJECTIVE} {SAMPLE} {SCORE} {STRATEGY}",
