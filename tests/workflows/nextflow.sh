@@ -203,10 +203,55 @@ through_a_service() {
   test "$(bioprune jobs list --state complete --json | grep -c '"prune"')" = 2
 }
 
+# A process that only waits takes no card, whatever profile says where it runs.
+waiting_takes_no_card() {
+  nextflow inspect "$pipeline/main.nf" -profile test,docker,gpu,service --outdir results > "$work/waiting.json"
+  if grep cuda "$work/waiting.json"; then return 1; fi
+}
+
+# etag KEY: of an object of the store.
+etag() {
+  curl --silent --fail --head --aws-sigv4 aws:amz:us-east-1:s3 --user all:all-secret "$s3/$1" |
+    sed -n 's/^[Ee][Tt]ag: "\(.*\)".*/\1/p'
+}
+
+by_reference() {
+  nf uri "$1" "$pipeline/tests/uri/main.nf" --input s3://bucket/uri/set.fa --etag "$(etag bucket/uri/set.fa)" \
+    --destination s3://bucket/uri/pruned "${@:2}"
+  get_object bucket/uri/pruned/coreset.fa.gz > coreset.fa.gz
+}
+
+# A service with the store's credentials does the work; the task has none, and sees no sequence.
+objects_by_reference() {
+  local socket=$work/uri.sock service
+  put_object "$work/set.fa" bucket/uri/set.fa
+  AWS_ENDPOINT_URL=$s3 AWS_ACCESS_KEY_ID=all AWS_SECRET_ACCESS_KEY=all-secret \
+    bioprune serve --unix-socket "$socket" --data-dir "$work/uri" > "$work/service.log" 2>&1 &
+  service=$!
+  # shellcheck disable=SC2064
+  trap "kill $service" EXIT
+  export BIOPRUNE_SERVER=unix://$socket
+  for _ in $(seq 100); do bioprune jobs list > /dev/null 2>&1 && break; sleep 0.1; done
+
+  by_reference v1
+  cmp "$expected/coreset.fa.gz" coreset.fa.gz
+  test "$(statuses uri)" = 'COMPLETED 1'
+  if find work -name '*.fa*' | grep .; then return 1; fi
+  by_reference v1 -resume
+  test "$(statuses uri)" = 'CACHED 1'
+  # another object under the same name
+  put_object "$work/first.fa" bucket/uri/set.fa
+  by_reference v1 -resume
+  test "$(statuses uri)" = 'COMPLETED 1'
+  if cmp -s "$expected/coreset.fa.gz" coreset.fa.gz; then return 1; fi
+  test "$(bioprune jobs list --state complete --json | grep -c '"prune"')" = 2
+}
+
 check 'nextflow: lint' lint
 check 'nextflow: every profile parses' profiles_parse
 check 'nextflow, parser v2: every profile parses' profiles_parse_together
 check 'nextflow: profile gpu takes the CUDA container where there is something to compute' gpu_takes_the_cuda_container
+check 'nextflow: a task that waits for a service takes no card' waiting_takes_no_card
 for parser in $parsers; do
   check "nextflow, parser $parser: each module and the scatter give the coreset of the command" modules_run $parser
 done
@@ -225,3 +270,11 @@ check 'nextflow: a busy service is tried again' busy_is_tried_again
 check 'nextflow: bad input is not tried again' bad_input_is_not_tried_again
 check 'nextflow: the example of two lines' example_of_two_lines
 check 'nextflow: the pipeline through a service' through_a_service
+if [ -n "$weed" ]; then
+  # shellcheck source-path=SCRIPTDIR
+  source "$here/store.sh"
+  start_store
+  check 'nextflow: objects by reference, and one that changed' objects_by_reference
+else
+  echo 'left out      nextflow: object storage, as BIOPRUNE_TEST_WEED names no S3 server'
+fi

@@ -181,7 +181,7 @@ resume_snakemake() {
 }
 
 export SLURM_HOME=$work/slurm
-trap 'cluster down; rm -rf "$work"' EXIT
+trap 'cluster down; [ -z "$store" ] || kill -9 "$store"; rm -rf "$work"' EXIT
 cluster up
 eval "$(cluster env)"
 PATH=$here/slurm/bin:$PATH
