@@ -73,6 +73,20 @@ browser() {
   export BIOPRUNE_TEST_BROWSER
 }
 
+# libfaketime, for the drill that moves the clock.
+faketime() {
+  local library=/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1
+  if [ ! -f "$library" ]; then
+    if [ "$(id -u)" != 0 ]; then
+      echo 'the clock is moved by libfaketime, which is not installed (--without-packages goes without)' >&2
+      return 1
+    fi
+    apt-get -qq update && apt-get -qq install --no-install-recommends libfaketime > /dev/null || return
+  fi
+  ls "$library"
+  export BIOPRUNE_TEST_FAKETIME=$library
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --no-deps
 }
@@ -91,6 +105,7 @@ if [ $with_packages = yes ]; then
   step 'S3 server' s3_server
   step 'models' real_models
   step 'browser' browser
+  step 'faketime' faketime
 fi
 step 'lints' cargo clippy --locked --release --all-targets -- -D warnings
 step 'documentation' documentation

@@ -25,6 +25,7 @@ mod problem;
 mod routes;
 mod scope;
 mod submit;
+mod tls;
 mod trace;
 
 pub use application::{Application, StopHandle, serve};
