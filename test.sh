@@ -4,6 +4,7 @@
 #   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
 #   ./test.sh --without-packages   without what comes in packages: an S3 server, models of others, a browser, the API from outside
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
+#   ./test.sh --without-slurm      without the Slurm cluster of the workflows, which root alone can start
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
 set -euo pipefail
@@ -11,11 +12,13 @@ cd "$(dirname "$0")"
 
 with_packages=yes
 with_workflows=yes
+with_slurm=yes
 for option in "$@"; do
   case $option in
     --without-packages) with_packages=no ;;
-    --without-workflows) with_workflows=no ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    --without-workflows) with_workflows=no with_slurm=no ;;
+    --without-slurm) with_slurm=no ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -120,5 +123,8 @@ if [ $with_packages = yes ]; then
 fi
 if [ $with_workflows = yes ]; then
   step 'workflows' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
+fi
+if [ $with_slurm = yes ]; then
+  step 'Slurm' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" slurm
 fi
 printf '\n=== all passed in %d s\n' "$SECONDS"

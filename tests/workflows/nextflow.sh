@@ -123,6 +123,23 @@ pipeline_runs() {
   done
 }
 
+# As mmseqs/createtsv writes it: the first record of a family, then each of the family.
+table_of_groups() {
+  awk '/^>/ { id = substr($1, 2); if (!($2 in first)) first[$2] = id; print first[$2] "\t" id }' "$work/set.fa" > "$work/clusters.tsv"
+  test "$(cut -f 1 "$work/clusters.tsv" | sort -u | wc -l)" -gt 1
+  printf 'sample,sequences,groups\nset,set.fa,clusters.tsv\n' > "$work/grouped.csv"
+  (cd "$work" && bioprune prune set.fa --keep 10% --mask-passes 1 --sample 50 --strategy balanced --cap-per-group 1 \
+    --groups clusters.tsv -o balanced --quiet)
+}
+
+# groups_of_a_clusterer SHARDS
+groups_of_a_clusterer() {
+  nf "groups-$1" v2 "$pipeline/main.nf" -profile test --input "$work/grouped.csv" --outdir results --sample 50 --shards "$1" \
+    --strategy balanced --cap_per_group 1 --skip_multiqc
+  expected=$work/balanced same_coreset results/set
+  if cmp -s results/set/selected.tsv "$expected/selected.tsv"; then return 1; fi
+}
+
 # The page holds the numbers of the coreset of each set.
 multiqc_tells() {
   local results=$work/nextflow/$1/results
@@ -200,6 +217,9 @@ samplesheet
 check 'nextflow: the pipeline, one task for each set' pipeline_runs pipeline v2 test
 check 'nextflow: MultiQC tells what was kept' multiqc_tells pipeline
 check 'nextflow: the pipeline in shards' pipeline_runs shards v1 test --shards 3 --skip_multiqc
+check 'nextflow: a table of groups beside the records' table_of_groups
+check 'nextflow: groups of a clusterer, one task' groups_of_a_clusterer 1
+check 'nextflow: groups of a clusterer, in shards' groups_of_a_clusterer 2
 check 'nextflow: a bad samplesheet is refused by row and column' bad_samplesheet
 check 'nextflow: a busy service is tried again' busy_is_tried_again
 check 'nextflow: bad input is not tried again' bad_input_is_not_tried_again

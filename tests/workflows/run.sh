@@ -2,10 +2,10 @@
 # Runs everything in nextflow/ and snakemake/ for real on example records, and holds every way in to the coreset of the
 # plain command, byte for byte.
 #
-#   tests/workflows/run.sh BIOPRUNE [nextflow|snakemake]
+#   tests/workflows/run.sh BIOPRUNE [nextflow|snakemake|slurm]
 #
 # BIOPRUNE is the built program. Needs Java 17, Maven, and Python 3.11 with venv; Nextflow and Snakemake are installed into
-# the folder BIOPRUNE_TEST_WORKFLOWS, or into target/workflows.
+# the folder BIOPRUNE_TEST_WORKFLOWS, or into target/workflows. BIOPRUNE_TEST_WEED names SeaweedFS: its checks need it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -20,9 +20,12 @@ source "$here/install.sh"
 source "$here/checks.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+store=''
+trap '[ -z "$store" ] || kill -9 "$store"; rm -rf "$work"' EXIT
 mkdir "$work/bin"
 ln -s "$program" "$work/bin/bioprune"
+chaos_rounds=${BIOPRUNE_CHAOS:-0}
+weed=${BIOPRUNE_TEST_WEED-}
 unset "${!BIOPRUNE_@}"
 export PATH=$work/bin:$PATH
 

@@ -17,7 +17,7 @@ sm() {
 }
 
 lint_workflow() {
-  sm "lint-$1" --snakefile "$snakefile" --configfile config.yaml --config shards="$1" --lint
+  sm "lint-$1" --snakefile "$snakefile" --configfile config.yaml --config shards="$@" --lint
 }
 
 formatted() {
@@ -79,6 +79,34 @@ nothing_is_done_twice() {
   grep -q 'Nothing to be done' "$work/again"
 }
 
+# Two sets, one service that lives as long as they need it; one that is told to end has ended.
+service_for_all_sets() {
+  sm served --version
+  printf 'sample\tsequences\nset\tset.fa\ntwin\tset.fa\n' > samples.tsv
+  snakemake --snakefile "$snakefile" --configfile config.yaml --config service=True --cores 10
+  # a service names sources by their whole paths: selected.tsv says so
+  cmp "$expected/coreset.fa.gz" results/set/coreset.fa.gz
+  cmp "$expected/coreset.fa.gz" results/twin/coreset.fa.gz
+  test "$(grep -c 'job prune-.* complete' logs/serve.log)" = 2
+  test ! -S results/bioprune.sock
+  if pgrep -f "unix-socket results/bioprune.sock"; then return 1; fi
+  fails_saying 'Set one of both' \
+    snakemake --snakefile "$snakefile" --configfile config.yaml --config service=True shards=2 --dry-run
+}
+
+# Inputs and outputs in a bucket, through the storage plugin.
+sets_in_object_storage() {
+  put_object "$work/set.fa" bucket/in/set.fa
+  sm stored --version
+  printf 'sample\tsequences\nset\ts3://bucket/in/set.fa\n' > samples.tsv
+  SNAKEMAKE_STORAGE_S3_ENDPOINT_URL=$s3 SNAKEMAKE_STORAGE_S3_ACCESS_KEY=all SNAKEMAKE_STORAGE_S3_SECRET_KEY=all-secret \
+    snakemake --snakefile "$snakefile" --configfile config.yaml --config shards=2 --cores 2 \
+    --default-storage-provider s3 --default-storage-prefix s3://bucket/out
+  get_object bucket/out/results/set/coreset.fa.gz > stored.fa.gz
+  cmp "$expected/coreset.fa.gz" stored.fa.gz
+  test ! -e results/set/coreset.fa.gz
+}
+
 report_holds_the_page() {
   sm workflow-1 --snakefile "$snakefile" --configfile config.yaml --report report.html
   grep -q 'Coresets' report.html
@@ -118,6 +146,7 @@ bad_configuration() {
 
 check 'snakemake: lint, one shard' lint_workflow 1
 check 'snakemake: lint, in shards' lint_workflow 3
+check 'snakemake: lint, with a service' lint_workflow 1 service=True
 check 'snakemake: snakefmt' formatted
 check 'snakemake: profile local' profile_parses_in_snakemake local
 check 'snakemake: profile slurm' profile_parses_in_snakemake slurm
@@ -130,6 +159,15 @@ check 'snakemake: the test of each wrapper parses' test_of_each_wrapper_parses
 check 'snakemake: a wrapper refuses what its command does not write' wrapper_refuses_other_names
 check 'snakemake: the workflow gives the coreset of the command' workflow_runs 1
 check 'snakemake: the workflow in shards gives the coreset of the command' workflow_runs 3
+check 'snakemake: one service for all sets' service_for_all_sets
+if [ -n "${weed-}" ]; then
+  # shellcheck source-path=SCRIPTDIR
+  source "$here/store.sh"
+  start_store
+  check 'snakemake: sets and results in object storage' sets_in_object_storage
+else
+  echo 'left out      snakemake: object storage, as BIOPRUNE_TEST_WEED names no S3 server'
+fi
 check 'snakemake: nothing is done twice' nothing_is_done_twice
 check 'snakemake: the report holds the page of a coreset' report_holds_the_page
 check 'snakemake: the workflow as a module of another' as_a_module

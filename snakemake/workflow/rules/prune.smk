@@ -5,6 +5,8 @@ rule prune:
     input:
         sequences=sequences,
         model=MODEL,
+        groups=groups,
+        server=SERVER,
     output:
         coreset="results/{sample}/coreset.fa.gz",
         selected="results/{sample}/selected.tsv",
@@ -21,16 +23,17 @@ rule prune:
         "logs/prune/{sample}.log",
     conda:
         "../envs/bioprune.yaml"
-    threads: 8
+    threads: 1 if SERVER else 8
     resources:
         mem_mb=8000,
-        gpu=config["gpus"],
+        gpu=0 if SERVER else config["gpus"],
     params:
         keep=config["keep"],
         options=f"{OBJECTIVE} {SAMPLE} {SCORE} {STRATEGY}",
         model=model,
+        groups=groups_option,
         placement=placement,
         directory=subpath(output.coreset, parent=True),
     shell:
         "bioprune prune {input.sequences} --keep {params.keep} {params.options} {params.model}"
-        " {params.placement} --output {params.directory} > {log} 2>&1"
+        " {params.groups} {params.placement} --output {params.directory} > {log} 2>&1"
