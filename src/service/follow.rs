@@ -20,7 +20,9 @@ use utoipa::openapi::{ContentBuilder, RefOr, Response, ResponseBuilder};
 /// A comment is sent so often where nothing happens, so that proxies keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Follows a job as server-sent events: `state` (the whole job) at first and after each change of state, `progress`
+/// Follows a job as server-sent events.
+///
+/// They are `state` (the whole job) at first and after each change of state, `progress`
 /// (as the job's `progress`) while it runs. The stream ends after the `state` of a job that has ended.
 #[utoipa::path(
     tag = "jobs",
