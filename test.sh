@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
 #
-#   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
+#   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17, Maven and Node.js 18 with npm
 #   ./test.sh --without-packages   without what comes in packages: an S3 server, models of others, a browser, the API from outside
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
 #   ./test.sh --without-slurm      without the Slurm cluster of the workflows, which root alone can start

@@ -140,7 +140,9 @@ pub struct Job {
     /// Derived from the request and the data that it reads: the same again is the same job
     #[schema(value_type = String, example = "prune-8c1f0a7be2d94c5a1b0f33e2")]
     pub id: JobId,
+    /// What it computes
     pub kind: JobKind,
+    /// Where it is in its life
     pub state: JobState,
     /// When it was first asked for (RFC 3339)
     #[schema(format = DateTime, example = "2026-11-24T09:30:00.000Z")]
@@ -179,6 +181,7 @@ fn request_schema() -> Schema {
 /// Some of the jobs, the latest first
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobPage {
+    /// The jobs of this page, the latest first
     pub jobs: Vec<Job>,
     /// The `cursor` of the next page; null at the end
     #[schema(example = "1041")]

@@ -21,7 +21,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A comment is sent so often where nothing happens, so that proxies keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Follows a job as server-sent events: `state` (the whole job) at first and after each change of state, `progress`
+/// Follows a job as server-sent events.
+///
+/// They are `state` (the whole job) at first and after each change of state, `progress`
 /// (as the job's `progress`) while it runs. The stream ends after the `state` of a job that has ended.
 ///
 /// The id of a `state` stands for what it says. A client that shows the last one in `Last-Event-ID` is not told the same

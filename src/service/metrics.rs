@@ -130,6 +130,8 @@ fn resident_bytes() -> i64 {
 }
 
 /// Speed and counts of the service, for Prometheus.
+///
+/// Names end in their unit: `_seconds`, `_bytes`, `_per_second`; those that end in `_total` only grow.
 #[utoipa::path(
     tag = "service",
     operation_id = "metrics",

@@ -10,6 +10,7 @@ mod auth;
 mod body;
 mod docs;
 mod engine;
+mod examples;
 mod follow;
 mod health;
 mod idle;
