@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
 #
-#   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
+#   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17, Maven and Node.js 18 with npm
 #   ./test.sh --without-packages   without what comes in packages: an S3 server, models of others, a browser, the API from outside
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
 #   ./test.sh --without-slurm      without the Slurm cluster of the workflows, which root alone can start
@@ -76,6 +76,20 @@ browser() {
   export BIOPRUNE_TEST_BROWSER
 }
 
+# libfaketime, for the drill that moves the clock.
+faketime() {
+  local library=/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1
+  if [ ! -f "$library" ]; then
+    if [ "$(id -u)" != 0 ]; then
+      echo 'the clock is moved by libfaketime, which is not installed (--without-packages goes without)' >&2
+      return 1
+    fi
+    apt-get -qq update && apt-get -qq install --no-install-recommends libfaketime > /dev/null || return
+  fi
+  ls "$library"
+  export BIOPRUNE_TEST_FAKETIME=$library
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --no-deps
 }
@@ -94,6 +108,7 @@ if [ $with_packages = yes ]; then
   step 'S3 server' s3_server
   step 'models' real_models
   step 'browser' browser
+  step 'faketime' faketime
 fi
 step 'lints' cargo clippy --locked --release --all-targets -- -D warnings
 step 'documentation' documentation

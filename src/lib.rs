@@ -8,6 +8,7 @@
 //! ARCHITECTURE.md is the map.
 
 pub mod batching;
+mod cancel;
 pub mod cli;
 pub mod client;
 pub mod confounds;

@@ -93,10 +93,10 @@ pub fn embed(request: &EmbedRequest, context: &Context) -> Result<EmbedSummary> 
         model: &session.model,
         per_residue: request.per_residue,
         packed: PackedTokens::default(),
-        workspace: Workspace::default(),
+        workspace: Workspace::new(context.cancel.clone()),
     };
     let workers = std::iter::repeat_with(worker).take(session.threads).collect();
-    let mut tracker = Tracker::new(context, Stage::Embed, None);
+    let mut tracker = Tracker::new(context, Stage::Embed, None).in_batches(session.max_batch_tokens);
     let next = || session.encoded(&mut reading, |_| true);
     in_order(workers, &context.cancel, next, |rows: Vec<Row>| {
         let tokens = rows.iter().map(|row| u64::from(row.tokens)).sum();

@@ -31,8 +31,9 @@ mod train;
 mod validate;
 mod workers;
 
+pub use crate::cancel::CancelToken;
 pub use choose::AUTO;
-pub use context::{CancelToken, CommitOptions, Context, Progress, ProgressSink, Stage};
+pub use context::{CommitOptions, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
 pub use embed::{EmbedRequest, EmbedSummary, embed};
 pub use evaluate::{

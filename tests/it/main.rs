@@ -21,3 +21,4 @@ mod service_life;
 mod storage;
 mod storage_s3;
 mod support;
+mod tls;
