@@ -41,7 +41,7 @@ for folder in "$work" "$work/proteins"; do
   (cd "$folder" && bioprune prune set.fa --keep 10% --mask-passes 1 --sample 50 -o expected --quiet)
 done
 
-# As mmseqs/createtsv writes it: the first record of a family, then each of the family.
+# As mmseqs/easycluster writes it: the first record of a family, then each of the family.
 awk '/^>/ { id = substr($1, 2); if (!($2 in first)) first[$2] = id; print first[$2] "\t" id }' "$work/set.fa" > "$work/clusters.tsv"
 (cd "$work" && bioprune prune set.fa --keep 10% --mask-passes 1 --sample 50 --strategy balanced --cap-per-group 1 \
   --groups clusters.tsv -o balanced --quiet)
