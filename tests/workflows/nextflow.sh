@@ -104,6 +104,8 @@ modules_stub() {
   local version
   version=$(bioprune --version)
   grep -qx "version BIOPRUNE_PRUNE bioprune ${version#bioprune }" "$work/log"
+  nf stub-uri v2 "$pipeline/tests/uri/main.nf" --input s3://bucket/set.fa --etag 1 --destination s3://bucket/pruned/ -stub
+  grep -qx 'coreset set s3://bucket/pruned/coreset.fa.gz' "$work/log"
 }
 
 samplesheet() {
