@@ -25,7 +25,7 @@ running() {
 # start_nextflow [OPTION]...: in the background; sets `engine`.
 start_nextflow() {
   NXF_SYNTAX_PARSER=v1 nextflow run "$root/nextflow/main.nf" -c "$here/slurm/nextflow.config" -profile test,gpu,slurm \
-    --queue main --input "$work/one.csv" --outdir results --sample 50 --shards 8 --skip_multiqc "$@" &
+    --queue main --input "$work/${sheet:-one.csv}" --outdir results --sample 50 --shards 8 --skip_multiqc "$@" &
   running $!
 }
 
@@ -105,6 +105,14 @@ nextflow_is_killed() {
   test "$(cut -f 5 trace.tsv | grep -c CACHED)" -ge 9
 }
 
+nextflow_on_proteins() {
+  drill nextflow-proteins
+  sheet=proteins.csv start_nextflow
+  wait "$engine"
+  same_proteins results/proteins
+  test "$(wc -l < "$DRILL/tasks")" -ge 16
+}
+
 # Slurm itself starts what it lost again: under the same name, in the same folder.
 snakemake_loses_a_node_and_a_task() {
   drill snakemake curvature-3 score-2 score-6
@@ -181,15 +189,17 @@ resume_snakemake() {
 }
 
 export SLURM_HOME=$work/slurm
-trap 'cluster down; rm -rf "$work"' EXIT
+trap 'cluster down; [ -z "$store" ] || kill -9 "$store"; rm -rf "$work"' EXIT
 cluster up
 eval "$(cluster env)"
 PATH=$here/slurm/bin:$PATH
 export DRILL_PROGRAM=$program
 printf 'sample,sequences\nset,set.fa\n' > "$work/one.csv"
+printf 'sample,sequences\nproteins,proteins/set.fa\n' > "$work/proteins.csv"
 
 check 'slurm: Nextflow: a node crashes, a task is preempted' nextflow_loses_a_node_and_a_task
 check 'slurm: Nextflow is killed and resumed, and jobs of both write at once' nextflow_is_killed
+check 'slurm: Nextflow: proteins' nextflow_on_proteins
 check 'slurm: Snakemake: a node crashes, a task is preempted, a ghost writes beside its successor' snakemake_loses_a_node_and_a_task
 
 for round in $(seq "$chaos_rounds"); do
