@@ -21,6 +21,7 @@ pub mod jobs;
 pub mod model;
 mod options;
 pub mod pipeline;
+pub mod probe;
 pub mod report;
 pub mod scores;
 pub mod selection;

@@ -15,6 +15,7 @@ mod groups;
 mod merge;
 mod parts;
 mod preset;
+mod probe;
 mod prune;
 mod reading;
 mod request;
@@ -43,6 +44,7 @@ pub use evaluate::{
 pub use finished::{finished_prune, finished_select};
 pub use merge::merge;
 pub use preset::Preset;
+pub use probe::{OnLeak, ProbeRequest, ProbeSummary, probe};
 pub use prune::prune;
 pub use request::{
     CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions,

@@ -28,7 +28,7 @@ pub(super) struct Session<'a> {
     pub task: Task,
     pub threads: usize,
     input: &'a InputOptions,
-    pub max_batch_tokens: usize,
+    max_batch_tokens: usize,
 }
 
 impl<'a> Session<'a> {
@@ -176,7 +176,8 @@ impl<'a> Session<'a> {
         Ok((reading.into_counts(), tokens, seconds))
     }
 
-    fn tracker(&self, stage: Stage) -> Tracker<'_> {
+    /// Counts what goes through the encoder, batch by batch.
+    pub fn tracker(&self, stage: Stage) -> Tracker<'_> {
         Tracker::new(self.context, stage, None).in_batches(self.max_batch_tokens * self.task.passes())
     }
 

@@ -100,6 +100,7 @@ fn progress() -> JobProgress {
         records_per_second: 120.0,
         tokens_per_second: 100_800.0,
         eta_seconds: Some(37.5),
+        batch_fill: Some(1.02),
     }
 }
 

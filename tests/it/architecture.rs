@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["model"],
     &["influence", "train"],
     &["evaluation", "selection"],
-    &["confounds", "scores"],
+    &["confounds", "probe", "scores"],
     &["report"],
     &["pipeline"],
     &["jobs"],

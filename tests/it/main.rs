@@ -11,6 +11,7 @@ mod invariance;
 mod limits;
 mod pages;
 mod pipeline;
+mod probe;
 mod real_models;
 mod reference;
 mod second_opinion;
