@@ -152,7 +152,7 @@ chaos() {
   "start_$name"
   for _ in 1 2; do
     sleep $((RANDOM % 12 + 3))
-    kill -0 "$engine" || break
+    kill -0 "$engine" 2> /dev/null || break
     node=n$((RANDOM % 2 + 1))
     case $((RANDOM % 4)) in
       0) echo "$node crashes"; cluster crash "$node" ;;
