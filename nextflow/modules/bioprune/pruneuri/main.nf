@@ -1,4 +1,4 @@
-process BIOPRUNE_PRUNE_URI {
+process BIOPRUNE_PRUNEURI {
     tag "$meta.id"
     label 'process_single'
 
