@@ -4,6 +4,7 @@
 #   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
 #   ./test.sh --without-packages   without what comes in packages: an S3 server, models of others, a browser, the API from outside
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
+#   ./test.sh --without-containers without building and running the images
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
 set -euo pipefail
@@ -11,11 +12,13 @@ cd "$(dirname "$0")"
 
 with_packages=yes
 with_workflows=yes
+with_containers=yes
 for option in "$@"; do
   case $option in
     --without-packages) with_packages=no ;;
     --without-workflows) with_workflows=no ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    --without-containers) with_containers=no ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -105,5 +108,8 @@ if [ $with_packages = yes ]; then
 fi
 if [ $with_workflows = yes ]; then
   step 'workflows' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
+fi
+if [ $with_containers = yes ]; then
+  step 'containers' tests/containers/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
 fi
 printf '\n=== all passed in %d s\n' "$SECONDS"
