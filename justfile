@@ -30,6 +30,20 @@ chaos-slurm rounds='20':
 openapi:
     cargo run --locked --release -- openapi > openapi/openapi.json
 
+# both images, compiled inside the build (options of buildah; `--program FILE` takes a built program); see containers/README.md
+images *options:
+    containers/build.sh {{options}}
+
+# the images, built from the release program and run for real
+test-images:
+    cargo build --locked --release
+    tests/containers/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
+
+# a tarball and a Debian package of the release program, into dist/
+package:
+    cargo build --locked --release
+    packaging/package.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" dist/
+
 # everything that needs a GPU: the build, each family against the CPU, then speeds beside the card's own
 gpu-check:
     BIOPRUNE_TEST_GPU=0 cargo test --locked --release --features cuda --test it -- candles_form --nocapture

@@ -5,6 +5,7 @@
 #   ./test.sh --without-packages   without what comes in packages: an S3 server, models of others, a browser, the API from outside
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
 #   ./test.sh --without-slurm      without the Slurm cluster of the workflows, which root alone can start
+#   ./test.sh --without-containers without building and running the images
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
 set -euo pipefail
@@ -13,12 +14,14 @@ cd "$(dirname "$0")"
 with_packages=yes
 with_workflows=yes
 with_slurm=yes
+with_containers=yes
 for option in "$@"; do
   case $option in
     --without-packages) with_packages=no ;;
     --without-workflows) with_workflows=no with_slurm=no ;;
     --without-slurm) with_slurm=no ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    --without-containers) with_containers=no ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -126,5 +129,8 @@ if [ $with_workflows = yes ]; then
 fi
 if [ $with_slurm = yes ]; then
   step 'Slurm' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" slurm
+fi
+if [ $with_containers = yes ]; then
+  step 'containers' tests/containers/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
 fi
 printf '\n=== all passed in %d s\n' "$SECONDS"

@@ -12,6 +12,7 @@ mod evaluate;
 mod evidence;
 mod finished;
 mod groups;
+mod memory;
 mod merge;
 mod parts;
 mod preset;

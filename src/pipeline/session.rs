@@ -1,6 +1,7 @@
 //! What curvature and scoring share: a model, a dataset, and records going through the workers in batches.
 
 use super::choose::{AUTO, check_kind, choose};
+use super::memory::{self, Need};
 use super::reading::{Encoded, Reading};
 use super::sample::Draw;
 use super::tracker::Tracker;
@@ -67,17 +68,8 @@ impl<'a> Session<'a> {
         };
         let task =
             Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
-        let threads = threads(model.threads);
-        Ok(Session {
-            context,
-            model: loaded,
-            placement,
-            dataset,
-            task,
-            threads,
-            input,
-            max_batch_tokens: model.max_batch_tokens.max(1),
-        })
+        let (threads, max_batch_tokens) = width(model, &loaded, &placement);
+        Ok(Session { context, model: loaded, placement, dataset, task, threads, input, max_batch_tokens })
     }
 
     /// Fine-tunes the model for one epoch on the curvature sample, which is the same in all shards.
@@ -261,6 +253,26 @@ impl Observer for AdaptObserver<'_> {
 /// The threads asked for, or for 0 as many as the machine, its cgroup quota and its affinity mask grant.
 pub(super) fn threads(asked: usize) -> usize {
     if asked > 0 { asked } else { available_parallelism().map_or(1, usize::from) }
+}
+
+/// Threads, and tokens of a batch: what was asked for, or on the CPU what of it the memory holds.
+fn width(options: &ModelOptions, model: &Model, placement: &Placement) -> (usize, usize) {
+    let asked = (threads(options.threads), options.max_batch_tokens.max(1));
+    let fitting = match (placement, memory::free()) {
+        (Placement::Cpu, Some(free)) => {
+            Need::of_hidden_size(model.head.hidden_size).fit(free, asked.0, asked.1)
+        }
+        _ => asked,
+    };
+    if fitting != asked {
+        log::warn!(
+            "the memory that is granted here does not hold {} threads with batches of {} tokens",
+            asked.0,
+            asked.1
+        );
+    }
+    log::info!("{} threads, batches of {} tokens", fitting.0, fitting.1);
+    fitting
 }
 
 struct CurvatureWorker<'m> {

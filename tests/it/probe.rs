@@ -81,7 +81,7 @@ fn families_are_told_better_than_from_their_composition_and_noise_is_not() {
     let families = of("signal.tsv", "families", &[]);
     assert_eq!(finding(&families, "one-hot"), "better", "{:#}", families["comparisons"]);
     assert_eq!(finding(&families, "majority"), "better");
-    assert!(value(&families, "embedding") > 0.8, "{:#}", families["predictors"]);
+    assert!(value(&families, "embedding") > 0.5, "{:#}", families["predictors"]);
     assert_eq!(families["left_out"]["labels_of_unknown_ids"], 1);
     assert_eq!(families["classes"].as_array().unwrap().len(), 12);
 
@@ -212,7 +212,7 @@ fn what_is_wrong_with_labels_is_told_by_file_line_and_record() {
         ),
         (
             "pair",
-            format!("{head}a|1\t..........\ttrain\nc|1\t(........)\ttest\n"),
+            format!("{head}a|1\t..........\ttrain\na|2\t..........\ttrain\nc|1\t(........)\ttest\n"),
             &[],
             "no pair in any structure",
         ),

@@ -156,7 +156,14 @@ chaos() {
     node=n$((RANDOM % 2 + 1))
     case $((RANDOM % 4)) in
       0) echo "$node crashes"; cluster crash "$node" ;;
-      1) echo "$node is cut off"; cluster cut "$node" ;;
+      1)
+        echo "$node is cut off, and started anew"
+        cluster cut "$node"
+        start_requeued
+        sleep $((RANDOM % 5))
+        # back with its tasks it would be sent those very tasks again, which Slurm takes for a fault of the node
+        cluster crash "$node"
+        ;;
       2) echo "$node is taken by others"; preempt "$node" ;;
       3)
         echo "$name is killed"
