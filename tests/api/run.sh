@@ -44,30 +44,19 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# Four ports, each with the one 10,000 above it, which the store takes for gRPC.
-read -r master volume filer s3 <<<"$(python3 "$here/ports.py")"
-cat > "$work/s3.json" <<'JSON'
-{"identities": [{"name": "all", "credentials": [{"accessKey": "all", "secretKey": "all-secret"}],
-                 "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}
-JSON
-mkdir "$work/store"
-"$BIOPRUNE_TEST_WEED" server -dir="$work/store" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false -filer \
-  -master.volumeSizeLimitMB=64 -volume.max=20 -volume.preStopSeconds=0 -master.electionTimeout=1s \
-  -s3.port.iceberg=0 -s3.port.lance=0 -s3 "-s3.config=$work/s3.json" \
-  "-master.port=$master" "-volume.port=$volume" "-filer.port=$filer" "-s3.port=$s3" > "$work/store.log" 2>&1 &
-store=$!
-export AWS_ENDPOINT_URL=http://127.0.0.1:$s3 AWS_ACCESS_KEY_ID=all AWS_SECRET_ACCESS_KEY=all-secret
-python3 "$here/wait.py" "http://127.0.0.1:$s3/" 403 || { cat "$work/store.log"; exit 1; }
+weed=$BIOPRUNE_TEST_WEED
+# shellcheck source-path=SCRIPTDIR/../workflows
+source "$root/tests/workflows/store.sh"
+start_store
+export AWS_ENDPOINT_URL=$s3 AWS_ACCESS_KEY_ID=all AWS_SECRET_ACCESS_KEY=all-secret
 # The names are those of the document's examples, so that these are real jobs.
-python3 - "$root/examples/rna/rfam_cm_samples.fa.gz" "$filer" <<'PYTHON'
-import gzip, sys, urllib.request
+python3 - "$root/examples/rna/rfam_cm_samples.fa.gz" "$work/rna.fa.gz" <<'PYTHON'
+import gzip, sys
 records = gzip.open(sys.argv[1], "rb").read().split(b"\n>")
-body = gzip.compress(b"\n>".join([r for r in records if len(r) < 90][:40]) + b"\n")
-# Past the S3 interface: a bucket is a folder of the server's own file system.
-url = f"http://127.0.0.1:{sys.argv[2]}/buckets/bucket/rna.fa.gz"
-headers = {"Content-Type": "application/octet-stream"}
-urllib.request.urlopen(urllib.request.Request(url, method="PUT", data=body, headers=headers))
+with gzip.open(sys.argv[2], "wb") as file:
+    file.write(b"\n>".join([r for r in records if len(r) < 90][:40]) + b"\n")
 PYTHON
+put_object "$work/rna.fa.gz" bucket/rna.fa.gz
 
 # there from the start: it is read before the service may have begun
 : > "$work/service.log"
