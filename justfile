@@ -21,6 +21,11 @@ example:
 chaos rounds='100':
     BIOPRUNE_CHAOS={{rounds}} cargo test --locked --release --test it drill -- --test-threads 1 --nocapture
 
+# the drills of the Slurm cluster, then so many rounds of random ones, about two minutes each (root alone can start the cluster)
+chaos-slurm rounds='20':
+    cargo build --locked --release
+    BIOPRUNE_CHAOS={{rounds}} tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" slurm
+
 # write the OpenAPI document that the service serves
 openapi:
     cargo run --locked --release -- openapi > openapi/openapi.json

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Everything that has to hold: format, lints, documentation, tests, and the main job on the shipped example.
 #
-#   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17 and Maven
+#   ./test.sh                      all of it; needs Rust, a C compiler, Python 3.11 with venv, Java 17, Maven and Node.js 18 with npm
 #   ./test.sh --without-packages   without what comes in packages: an S3 server, models of others, a browser, the API from outside
 #   ./test.sh --without-workflows  without Nextflow and Snakemake, so without Java and Maven
+#   ./test.sh --without-slurm      without the Slurm cluster of the workflows, which root alone can start
 #   ./test.sh --without-containers without building and running the images
 #
 # All builds are in the release profile, so that dependencies are built once and the engine is tested as it ships.
@@ -12,13 +13,15 @@ cd "$(dirname "$0")"
 
 with_packages=yes
 with_workflows=yes
+with_slurm=yes
 with_containers=yes
 for option in "$@"; do
   case $option in
     --without-packages) with_packages=no ;;
-    --without-workflows) with_workflows=no ;;
+    --without-workflows) with_workflows=no with_slurm=no ;;
+    --without-slurm) with_slurm=no ;;
     --without-containers) with_containers=no ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 
@@ -76,6 +79,20 @@ browser() {
   export BIOPRUNE_TEST_BROWSER
 }
 
+# libfaketime, for the drill that moves the clock.
+faketime() {
+  local library=/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1
+  if [ ! -f "$library" ]; then
+    if [ "$(id -u)" != 0 ]; then
+      echo 'the clock is moved by libfaketime, which is not installed (--without-packages goes without)' >&2
+      return 1
+    fi
+    apt-get -qq update && apt-get -qq install --no-install-recommends libfaketime > /dev/null || return
+  fi
+  ls "$library"
+  export BIOPRUNE_TEST_FAKETIME=$library
+}
+
 documentation() {
   RUSTDOCFLAGS='-D warnings' cargo doc --locked --release --no-deps
 }
@@ -94,6 +111,7 @@ if [ $with_packages = yes ]; then
   step 'S3 server' s3_server
   step 'models' real_models
   step 'browser' browser
+  step 'faketime' faketime
 fi
 step 'lints' cargo clippy --locked --release --all-targets -- -D warnings
 step 'documentation' documentation
@@ -108,6 +126,9 @@ if [ $with_packages = yes ]; then
 fi
 if [ $with_workflows = yes ]; then
   step 'workflows' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"
+fi
+if [ $with_slurm = yes ]; then
+  step 'Slurm' tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" slurm
 fi
 if [ $with_containers = yes ]; then
   step 'containers' tests/containers/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune"

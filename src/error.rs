@@ -11,6 +11,7 @@ pub enum Code {
     BadInput,
     InputNotFound,
     ModelUnavailable,
+    OutOfMemory,
     StorageFailed,
     SourceChanged,
     ServerBusy,
@@ -48,11 +49,12 @@ pub struct CodeInfo {
 }
 
 impl Code {
-    pub const ALL: [Code; 24] = [
+    pub const ALL: [Code; 25] = [
         Code::Usage,
         Code::BadInput,
         Code::InputNotFound,
         Code::ModelUnavailable,
+        Code::OutOfMemory,
         Code::StorageFailed,
         Code::SourceChanged,
         Code::ServerBusy,
@@ -91,6 +93,8 @@ impl Code {
             Code::BadInput => row("bad_input", "The input data is not valid", 65, 422, false),
             Code::InputNotFound => row("input_not_found", "An input does not exist", 66, 422, false),
             Code::ModelUnavailable => row("model_unavailable", "The model cannot be used", 69, 422, false),
+            // as where the kernel ends a process: workflow engines ask for more and try again
+            Code::OutOfMemory => row("out_of_memory", "Memory does not suffice", 137, 503, true),
             Code::StorageFailed => row("storage_failed", "The storage failed", 74, 502, true),
             Code::SourceChanged => {
                 row("source_changed", "A source changed while it was read", 74, 409, false)

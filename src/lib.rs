@@ -8,6 +8,7 @@
 //! ARCHITECTURE.md is the map.
 
 pub mod batching;
+mod cancel;
 pub mod cli;
 pub mod client;
 pub mod confounds;
@@ -20,6 +21,7 @@ pub mod jobs;
 pub mod model;
 mod options;
 pub mod pipeline;
+pub mod probe;
 pub mod report;
 pub mod scores;
 pub mod selection;

@@ -25,6 +25,6 @@ process TRAIN {
 
 workflow {
     ch_sets = channel.fromPath(params.input).map { file -> [[id: file.simpleName], file] }
-    ch_sets = BIOPRUNE_PRUNE(ch_sets, [], '10%').coreset // line 2
+    ch_sets = BIOPRUNE_PRUNE(ch_sets.map { set -> set + [[]] }, [], '10%').coreset // line 2
     TRAIN(ch_sets)
 }

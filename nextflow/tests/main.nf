@@ -14,10 +14,11 @@ include { BIOPRUNE_SCATTER                    } from '../subworkflows/bioprune_s
 
 workflow {
     ch_set   = channel.of([[id: 'set'], file(params.input, checkIfExists: true)])
+    ch_plain = ch_set.map { meta, sequences -> [meta, sequences, []] } // without groups
     model    = file(params.model, checkIfExists: true)
     ch_shard = channel.of('1/2', '2/2')
 
-    BIOPRUNE_PRUNE(ch_set, [], params.keep)
+    BIOPRUNE_PRUNE(ch_plain, [], params.keep)
 
     BIOPRUNE_CURVATURE(ch_set.combine(ch_shard), [])
     MERGE_CURVATURE(BIOPRUNE_CURVATURE.out.curvature.groupTuple(size: 2))
@@ -27,10 +28,10 @@ workflow {
     // the optional inputs the other way round: weights, no curvature, no shard
     SCORE_ALONE(ch_set.map { meta, sequences -> [meta, sequences, [], []] }, model)
 
-    BIOPRUNE_SELECT(MERGE_SCORES.out.merged.join(ch_set).map { parts -> parts + [[]] }, params.keep)
-    SELECT_CONTROL(MERGE_SCORES.out.merged.join(ch_set).join(BIOPRUNE_SELECT.out.selected), params.keep)
+    BIOPRUNE_SELECT(MERGE_SCORES.out.merged.join(ch_set).map { parts -> parts + [[], []] }, params.keep)
+    SELECT_CONTROL(MERGE_SCORES.out.merged.join(ch_set).join(BIOPRUNE_SELECT.out.selected).map { parts -> parts + [[]] }, params.keep)
 
-    BIOPRUNE_SCATTER(ch_set, [], params.keep, 3)
+    BIOPRUNE_SCATTER(ch_plain, [], params.keep, 3)
 
     channel.topic('versions').unique().view { process, tool, version -> "version ${process} ${tool} ${version}" }
 }

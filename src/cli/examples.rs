@@ -166,6 +166,17 @@ Examples:
   A vector for each residue, under a model of the hub:
     bioprune embed proteins.fa.gz -o embeddings.parquet --per-residue --model facebook/esm2_t12_35M_UR50D";
 
+pub(super) const PROBE: &str = "\
+Examples:
+  Families or RNA types, from a table of id and label; near-duplicates stay on one side:
+    bioprune probe rna.fa.gz --labels types.tsv --task sequence -o probe/
+
+  Secondary structure of proteins, residue by residue, in the splits of the table:
+    bioprune probe proteins.fa.gz --labels ss3.tsv --label ss3 --split set --mask resolved --task residue -o probe/
+
+  Base pairs from structures in dot-bracket notation, with whole families held out:
+    bioprune probe rna.fa.gz --labels structures.tsv --label structure --task pair --groups 'header:^([^|]+)' -o probe/";
+
 pub(super) const WITH_SERVER: &str = "\
 Examples:
   Many small sets through one service, which takes them one after the other:

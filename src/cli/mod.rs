@@ -9,6 +9,7 @@ mod examples;
 mod generate;
 mod logging;
 mod models;
+mod probe;
 mod progress;
 mod remote;
 mod run;
@@ -19,8 +20,8 @@ mod train;
 mod with_server;
 
 use crate::pipeline::{
-    CommitOptions, CurvatureRequest, EmbedRequest, EvaluateRequest, MergeRequest, PruneRequest, ScoreRequest,
-    SelectRequest,
+    CommitOptions, CurvatureRequest, EmbedRequest, EvaluateRequest, MergeRequest, ProbeRequest, PruneRequest,
+    ScoreRequest, SelectRequest,
 };
 use crate::service::ServeOptions;
 use crate::train::TrainRequest;
@@ -97,6 +98,8 @@ enum Command {
     Embed(EmbedRequest),
     #[command(after_help = examples::EVALUATE)]
     Evaluate(Box<EvaluateRequest>),
+    #[command(after_help = examples::PROBE)]
+    Probe(Box<ProbeRequest>),
     /// List the reference models that have a name, or show one
     #[command(after_help = examples::MODELS, subcommand)]
     Models(ModelsCommand),

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn score(records: u64, total_records: Option<u64>, tokens: u64, seconds: f64) -> Progress {
-        Progress { stage: Stage::Score, records, total_records, tokens, seconds }
+        Progress { stage: Stage::Score, records, total_records, tokens, seconds, batch_fill: None }
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub(super) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Embed(request) => {
             here(console, CommitOptions::default(), |context| pipeline::embed(&request, context))
         }
+        Command::Probe(request) => {
+            here(console, CommitOptions::default(), |context| pipeline::probe(&request, context))
+        }
         Command::Evaluate(request) => evaluate::run(&request, console),
         Command::Serve(options) => {
             service::serve(&options, |url, _| console.line(&format!("bioprune: listening on {url}")))

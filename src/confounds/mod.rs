@@ -25,6 +25,7 @@ pub struct Confounds {
     pub rank_correlation: RankCorrelation,
     /// How much of the variance of the influence's rank lies between classes of records
     pub variance: Vec<Explained>,
+    /// The records that were scored
     pub pool: Composition,
     /// Absent where nothing was selected
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +51,7 @@ pub struct RankCorrelation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
+    /// What was told to belong together
     Group,
     /// The file that a record is in
     Source,
@@ -62,6 +64,7 @@ pub enum By {
 /// How much of the variance lies between the classes of a division.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explained {
+    /// The division
     pub by: By,
     /// Classes that hold a record
     pub classes: u64,
@@ -75,9 +78,11 @@ pub struct Explained {
 /// What a set of records is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Composition {
+    /// Records in the set
     pub records: u64,
+    /// Residues of its records
     pub residues: u64,
-    /// In residues
+    /// Mean length of its records, in residues
     pub mean_length: f64,
     /// Groups that have a record in the set; absent without groups
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +95,7 @@ pub struct Composition {
 /// A part of the pool, and of what was kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Part {
+    /// The group, or the range of lengths
     pub name: String,
     /// Records of the pool
     pub pool: u64,

@@ -1,17 +1,13 @@
 //! Paired differences between two conditions, with intervals and a verdict.
 
+use super::bootstrap::bootstrap;
 use super::{Average, GroupLosses};
-use crate::batching::SplitMix;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// With fewer seeds there is no verdict: chance alone makes such differences.
 pub const FEWEST_SEEDS: usize = 3;
-/// Draws of the bootstrap. Its seed is fixed, so that the same losses give the same interval.
-const DRAWS: usize = 2000;
-const BOOTSTRAP_SEED: u64 = 0;
-
 /// The 97.5 % points of Student's t for 1 to 30 degrees of freedom; above that the normal distribution's is close.
 const STUDENT: [f64; 30] = [
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -72,19 +68,13 @@ pub fn compare(condition: &[&GroupLosses], control: &[&GroupLosses], average: Av
     let difference = mean(&differences);
     let half_width = half_width(&differences);
 
-    let mut random = SplitMix::new(BOOTSTRAP_SEED);
-    let mut drawn: Vec<f64> = (0..DRAWS)
-        .map(|_| {
-            let chosen: Vec<usize> = (0..groups).map(|_| random.below(groups)).collect();
-            let of_seed = |seed: usize| {
-                let loss = |losses: &GroupLosses| losses.weighted(average, chosen.iter().copied());
-                loss(condition[seed]) - loss(control[seed])
-            };
-            mean(&(0..seeds).map(|_| of_seed(random.below(seeds))).collect::<Vec<_>>())
-        })
-        .collect();
-    drawn.sort_unstable_by(f64::total_cmp);
-    let (low, high) = (drawn[DRAWS / 40], drawn[DRAWS - 1 - DRAWS / 40]);
+    let (low, high) = bootstrap(groups, |chosen, random| {
+        let of_seed = |seed: usize| {
+            let loss = |losses: &GroupLosses| losses.weighted(average, chosen.iter().copied());
+            loss(condition[seed]) - loss(control[seed])
+        };
+        mean(&(0..seeds).map(|_| of_seed(random.below(seeds))).collect::<Vec<_>>())
+    });
 
     let verdict = match half_width {
         Some(half) if seeds >= FEWEST_SEEDS => match () {
@@ -140,6 +130,7 @@ impl fmt::Display for Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batching::SplitMix;
     use crate::train::RecordLoss;
 
     /// Losses of 40 groups of different sizes, each with noise of its own, shifted by `shift`.

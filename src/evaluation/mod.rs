@@ -4,8 +4,10 @@
 //! under the same seeds are compared in pairs ([`compare`]): the mean difference, an interval from a bootstrap over groups
 //! and seeds, one from the seeds alone, and a [`Verdict`] that asks both.
 
+mod bootstrap;
 mod compare;
 mod losses;
 
+pub use bootstrap::bootstrap;
 pub use compare::{Comparison, FEWEST_SEEDS, Verdict, compare};
 pub use losses::{Average, GroupLosses};

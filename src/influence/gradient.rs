@@ -1,9 +1,10 @@
 //! Per-record gradients of the head's dense weight, in closed form: no autograd, no backward pass of the encoder.
 
 use crate::batching::{Example, PackedTokens};
-use crate::error::Result;
+use crate::cancel::CancelToken;
+use crate::error::{Code, Result};
 use crate::model::kernels::{self, PackedMatrix, Store, Strided};
-use crate::model::{MlmHead, Model, Workspace};
+use crate::model::{MlmHead, Model, Workspace, sized};
 use std::ops::Range;
 
 /// Rows that go through the head together: their logits and gradients stay in cache.
@@ -15,6 +16,8 @@ pub struct Gradients<'m> {
     workspace: Workspace,
     packed: PackedTokens,
     head: HeadRows,
+    /// Tokens of records that memory held at once, where more did not fit
+    most: Option<usize>,
     /// Tokens that went through the encoder so far, each pass counted.
     pub tokens: u64,
 }
@@ -57,13 +60,55 @@ struct Plan {
 impl<'m> Gradients<'m> {
     pub fn new(model: &'m Model) -> Self {
         let (workspace, packed) = (Workspace::default(), PackedTokens::default());
-        Gradients { model, workspace, packed, head: HeadRows::default(), tokens: 0 }
+        Gradients { model, workspace, packed, head: HeadRows::default(), most: None, tokens: 0 }
+    }
+
+    /// A batch that is being computed ends with an error soon after `cancel` is set.
+    pub fn ended_by(mut self, cancel: CancelToken) -> Self {
+        self.workspace.cancel = cancel;
+        self
     }
 
     /// Hands `each` the gradient of every record, in the order given.
     ///
-    /// A record's gradient has the same bits whatever records share the batch.
+    /// A record's gradient has the same bits whatever records share the batch: where memory does not suffice for all at
+    /// once, parts of half the size are computed one after another, in this batch and in those that follow.
+    ///
+    /// # Errors
+    /// `out_of_memory` where a single record does not fit; `canceled`; a device that fails.
     pub fn run(&mut self, records: &[Example], mut each: impl FnMut(usize, RecordGradient)) -> Result<()> {
+        let mut start = 0;
+        while start < records.len() {
+            let part = &records[start..start + self.fitting(&records[start..])];
+            match self.part(part, |index, gradient| each(start + index, gradient)) {
+                Err(error) if error.code == Code::OutOfMemory && part.len() > 1 => {
+                    let most = part.iter().map(Example::tokens).sum::<usize>() / 2;
+                    log::warn!("{error}; from now on batches have at most {most} tokens");
+                    self.most = Some(most);
+                    self.workspace = Workspace::new(self.workspace.cancel.clone());
+                }
+                computed => {
+                    computed?;
+                    start += part.len();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many of the first records memory holds at once, at least one.
+    fn fitting(&self, records: &[Example]) -> usize {
+        let Some(most) = self.most else { return records.len() };
+        let mut tokens = 0;
+        let fits = records.iter().take_while(|record| {
+            tokens += record.tokens();
+            tokens <= most
+        });
+        fits.count().max(1)
+    }
+
+    /// The same for records that go through the encoder together; `each` is called once all of them have.
+    fn part(&mut self, records: &[Example], mut each: impl FnMut(usize, RecordGradient)) -> Result<()> {
         let d = self.model.head.hidden_size;
         let mut rows = 0;
         let mut plans: Vec<Plan> = records
@@ -74,7 +119,9 @@ impl<'m> Gradients<'m> {
                 Plan { rows: start..rows, filled: start, counted: record.counted(), loss: 0.0 }
             })
             .collect();
-        let (mut delta, mut hidden) = (vec![0.0; rows * d], vec![0.0; rows * d]);
+        let (mut delta, mut hidden) = (Vec::new(), Vec::new());
+        sized(&mut delta, rows * d)?;
+        sized(&mut hidden, rows * d)?;
         let passes = records.iter().map(|record| record.views.len()).max().unwrap_or(0);
         for pass in 0..passes {
             self.pass(pass, records, &mut plans, &mut delta, &mut hidden)?;

@@ -35,6 +35,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// How often a record goes through the encoder.
+    pub fn passes(&self) -> usize {
+        if self.objective == Objective::MaskedLm { self.mask_passes as usize } else { 1 }
+    }
+
     /// What the model is shown of a record's tokens.
     pub fn example(&self, tokens: Vec<u32>, tokenizer: &Tokenizer) -> Example {
         match self.objective {

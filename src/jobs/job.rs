@@ -84,6 +84,9 @@ pub struct JobProgress {
     /// Seconds until this stage is done at its speed so far, where its records are counted
     #[schema(example = 37.5)]
     pub eta_seconds: Option<f64>,
+    /// How full the batches so far were: their mean share of `max_batch_tokens`
+    #[schema(example = 1.02)]
+    pub batch_fill: Option<f64>,
 }
 
 impl From<&Progress> for JobProgress {
@@ -103,6 +106,7 @@ impl From<&Progress> for JobProgress {
             records_per_second,
             tokens_per_second: rate(progress.tokens),
             eta_seconds,
+            batch_fill: progress.batch_fill,
         }
     }
 }
@@ -115,6 +119,7 @@ impl From<&JobProgress> for Progress {
             total_records: progress.total_records,
             tokens: progress.tokens,
             seconds: progress.seconds,
+            batch_fill: progress.batch_fill,
         }
     }
 }
@@ -135,7 +140,9 @@ pub struct Job {
     /// Derived from the request and the data that it reads: the same again is the same job
     #[schema(value_type = String, example = "prune-8c1f0a7be2d94c5a1b0f33e2")]
     pub id: JobId,
+    /// What it computes
     pub kind: JobKind,
+    /// Where it is in its life
     pub state: JobState,
     /// When it was first asked for (RFC 3339)
     #[schema(format = DateTime, example = "2026-11-24T09:30:00.000Z")]
@@ -174,6 +181,7 @@ fn request_schema() -> Schema {
 /// Some of the jobs, the latest first
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobPage {
+    /// The jobs of this page, the latest first
     pub jobs: Vec<Job>,
     /// The `cursor` of the next page; null at the end
     #[schema(example = "1041")]
@@ -193,6 +201,7 @@ mod tests {
             total_records: Some(6000),
             tokens: 1_260_000,
             seconds: 12.5,
+            batch_fill: Some(0.9),
         };
         let told = JobProgress::from(&progress);
         assert_eq!((told.records_per_second, told.eta_seconds), (120.0, Some(37.5)));

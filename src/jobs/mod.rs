@@ -31,7 +31,7 @@ pub use job::{Job, JobPage, JobProgress, JobResult, JobState};
 pub use lease::{Lease, Leases};
 pub use objects::Objects;
 pub use problem::Problem;
-pub use queue::{Change, Event, IdempotencyKey, Jobs, Readiness, Submitted};
+pub use queue::{Change, IdempotencyKey, Jobs, Pace, Readiness, Submitted};
 pub use request::{JobKind, JobRequest, Role, is_model_name};
 pub use runner::{Origin, Runner, Work};
 pub use store::Filter;

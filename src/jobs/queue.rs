@@ -16,7 +16,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
@@ -48,13 +47,6 @@ pub struct Submitted {
 
 /// Something happened to a job.
 #[derive(Clone, Debug)]
-pub struct Event {
-    /// Grows with each event of this process
-    pub revision: u64,
-    pub change: Change,
-}
-
-#[derive(Clone, Debug)]
 pub enum Change {
     /// The running job came further
     Progress(JobId, JobProgress),
@@ -62,6 +54,17 @@ pub enum Change {
     State(JobId),
     /// The queue is closing; no more events follow
     Stopping,
+}
+
+/// How the work goes; zero where nothing waits or runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Since the job that is next in turn was asked for
+    pub waiting: Duration,
+    /// Of the running job, in its stage
+    pub tokens_per_second: f64,
+    /// [`JobProgress::batch_fill`] of the running job
+    pub batch_fill: f64,
 }
 
 /// Whether jobs can be run.
@@ -87,8 +90,7 @@ pub(super) struct Shared {
     pub changed: Condvar,
     pub objects: Arc<dyn Objects>,
     pub capacity: usize,
-    pub events: broadcast::Sender<Event>,
-    pub revision: AtomicU64,
+    pub events: broadcast::Sender<Change>,
 }
 
 impl Jobs {
@@ -122,7 +124,6 @@ impl Jobs {
             objects,
             capacity,
             events: broadcast::Sender::new(EVENTS_KEPT),
-            revision: AtomicU64::new(0),
         });
         worker::start(shared.clone(), runner)?;
         Ok(Jobs { shared, _lock: lock })
@@ -213,7 +214,7 @@ impl Jobs {
     }
 
     /// Everything that happens from now on. A subscriber that falls behind loses events and is told so.
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
         self.shared.events.subscribe()
     }
 
@@ -232,8 +233,8 @@ impl Jobs {
         Ok(counts)
     }
 
-    /// How long the job that is next in turn has waited, and how fast the running one computes, in tokens a second.
-    pub fn pace(&self) -> Result<(Duration, f64)> {
+    /// How long the next job waits, and how the running one computes.
+    pub fn pace(&self) -> Result<Pace> {
         let state = self.shared.state.lock();
         let running = state.running.as_ref();
         let mut next = state.store.queued_after(0)?;
@@ -241,8 +242,11 @@ impl Jobs {
             next = state.store.queued_after(job.seq)?;
         }
         let progress = running.and_then(|running| running.progress.lock().as_ref().map(JobProgress::from));
-        let rate = progress.map_or(0.0, |progress| progress.tokens_per_second);
-        Ok((next.map(|job| job.age()).unwrap_or_default(), rate))
+        Ok(Pace {
+            waiting: next.map(|job| job.age()).unwrap_or_default(),
+            tokens_per_second: progress.as_ref().map_or(0.0, |progress| progress.tokens_per_second),
+            batch_fill: progress.and_then(|progress| progress.batch_fill).unwrap_or(0.0),
+        })
     }
 
     pub fn readiness(&self) -> Readiness {
@@ -314,8 +318,7 @@ impl Drop for Jobs {
 impl Shared {
     /// Does not block. Changes of state are told while the state is held, so that they are told in their order.
     pub fn announce(&self, change: Change) {
-        let revision = self.revision.fetch_add(1, Ordering::Relaxed) + 1;
         // fails only where nobody listens
-        let _ = self.events.send(Event { revision, change });
+        let _ = self.events.send(change);
     }
 }

@@ -8,7 +8,7 @@ use super::request::{JobKind, JobRequest};
 use super::runner::Origin;
 use crate::error::{Error, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -306,6 +306,12 @@ fn timestamp(time: SystemTime) -> String {
     DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// A disk that is full or fails is not a fault of ours, and what was asked may be asked again.
 fn failed(error: rusqlite::Error) -> Error {
-    Error::internal("the job store failed").caused_by(error)
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly,
+        ) => Error::storage("the data directory cannot be written").caused_by(error),
+        _ => Error::internal("the job store failed").caused_by(error),
+    }
 }

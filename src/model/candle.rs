@@ -7,7 +7,7 @@ use super::architecture::Architecture;
 use super::tensor::{MaskedLm, PackedBatch};
 use super::{Encoder, Weights, Workspace};
 use crate::batching::PackedTokens;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::tokenizer::Tokenizer;
 use candle_core::{DType, Device, Tensor};
 use parking_lot::Mutex;
@@ -66,5 +66,30 @@ impl Encoder for CandleEncoder {
 }
 
 fn failed(error: candle_core::Error) -> Error {
-    Error::model("the device cannot compute the model").caused_by(error)
+    match is_out_of_memory(&error.to_string()) {
+        true => Error::new(Code::OutOfMemory, "the device has no memory for a batch").caused_by(error),
+        false => Error::model("the device cannot compute the model").caused_by(error),
+    }
+}
+
+/// The driver's errors come as text through several layers.
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["out_of_memory", "out of memory", "alloc_failed"].iter().any(|words| message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_out_of_memory_is_told_from_one_that_fails() {
+        for (message, code) in [
+            ("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")", Code::OutOfMemory),
+            ("CublasError(CUBLAS_STATUS_ALLOC_FAILED)", Code::OutOfMemory),
+            ("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS, \"an illegal memory access\")", Code::ModelUnavailable),
+        ] {
+            assert_eq!(failed(candle_core::Error::Msg(message.to_string())).code, code, "{message}");
+        }
+    }
 }

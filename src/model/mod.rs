@@ -37,14 +37,19 @@ pub use source::open;
 pub use weights::Weights;
 
 use crate::batching::PackedTokens;
-use crate::error::Result;
+use crate::cancel::CancelToken;
+use crate::error::{Code, Error, Result};
 use crate::tokenizer::Tokenizer;
 
 /// The part of a model before the masked-LM head.
 pub trait Encoder: Send + Sync {
     /// Hidden states `[total_tokens, d]` of packed sequences, as they enter the head, into `workspace.hidden`.
     ///
-    /// On the CPU a sequence's states have the same bits whatever is packed beside it. Errors: a device that fails.
+    /// On the CPU a sequence's states have the same bits whatever is packed beside it.
+    ///
+    /// # Errors
+    /// `out_of_memory` where fewer tokens at once may do; `canceled` soon after the workspace's token is set; a device
+    /// that fails.
     fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()>;
 }
 
@@ -62,6 +67,28 @@ pub struct Workspace {
     /// Feed-forward activations of one block.
     expanded: Vec<f32>,
     attention: kernels::AttentionScratch,
+    /// Ends the encoding of a batch early
+    pub cancel: CancelToken,
+}
+
+impl Workspace {
+    /// Memory that grows with the first batches; whoever sets `cancel` ends the encoding.
+    pub fn new(cancel: CancelToken) -> Workspace {
+        Workspace { cancel, ..Workspace::default() }
+    }
+}
+
+/// Makes `buffer` hold `length` numbers, which are arbitrary.
+///
+/// # Errors
+/// `out_of_memory` where the system does not grant it.
+pub fn sized(buffer: &mut Vec<f32>, length: usize) -> Result<()> {
+    buffer.try_reserve_exact(length.saturating_sub(buffer.len())).map_err(|error| {
+        let bytes = length.saturating_mul(size_of::<f32>());
+        Error::new(Code::OutOfMemory, format!("{bytes} bytes for a batch cannot be had")).caused_by(error)
+    })?;
+    buffer.resize(length, 0.0);
+    Ok(())
 }
 
 /// A reference model, ready to score.

@@ -83,17 +83,25 @@ impl ModelStatus {
 /// What a model is, as `models show` and `GET /v1/models/{name}` tell it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ModelInfo {
+    /// What requests name it by
     pub name: String,
     /// Architecture, for example `rna-fm`
     pub family: String,
+    /// Where its weights are
     pub status: ModelStatus,
+    /// What it is, in a few words
     pub description: String,
+    /// As the file or its model card states it
     pub licence: String,
     /// Number of weights
     pub parameters: u64,
+    /// Layers of the encoder
     pub layers: u32,
+    /// Dimension of the hidden states
     pub hidden_size: u32,
+    /// Attention heads of a layer
     pub attention_heads: u32,
+    /// Tokens of the alphabet, the special ones included
     pub vocabulary: u32,
     /// Longest input, in tokens with the special ones
     pub max_tokens: u32,
@@ -104,7 +112,9 @@ pub struct ModelInfo {
 /// One line of `models list` and `GET /v1/models`: what is known of a model without opening it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ModelSummary {
+    /// What requests name it by
     pub name: String,
+    /// Where its weights are
     pub status: ModelStatus,
     /// Architecture, for example `rna-fm`; absent for a model in the cache that has no name here
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +128,7 @@ pub struct ModelSummary {
     /// As the file or its model card states it
     #[serde(skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
+    /// What it is, in a few words
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use super::architecture::{Architecture, FeedForward, NormPlacement, Positions};
 use super::kernels::{self, AddTo, Bias, BiasGelu, LayerNorm, PackedMatrix, Rotary, Strided};
-use super::{Encoder, Weights, Workspace};
+use super::{Encoder, Weights, Workspace, sized};
 use crate::batching::PackedTokens;
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
@@ -109,9 +109,8 @@ impl Transformer {
         &self.tokens
     }
 
-    fn embed(&self, tokens: &PackedTokens, hidden: &mut Vec<f32>) {
+    fn embed(&self, tokens: &PackedTokens, hidden: &mut [f32]) {
         let d = self.hidden_size;
-        hidden.resize(tokens.ids.len() * d, 0.0);
         for sequence in tokens.sequences() {
             let ids = &tokens.ids[sequence.range.clone()];
             let dropped = |id: u32| self.dropped == Some(id);
@@ -146,16 +145,17 @@ impl Transformer {
     }
 
     /// One block: attention and feed-forward, each added to the residual stream `workspace.hidden`.
-    fn block(&self, layer: &Layer, tokens: &PackedTokens, workspace: &mut Workspace) {
+    fn block(&self, layer: &Layer, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()> {
         let d = self.hidden_size;
-        let Workspace { hidden, qkv, attended, normalized, expanded, attention } = workspace;
+        let Workspace { hidden, qkv, attended, normalized, expanded, attention, cancel } = workspace;
         let width = layer.expand.weight.columns();
-        qkv.resize(3 * hidden.len(), 0.0);
-        attended.resize(hidden.len(), 0.0);
-        normalized.resize(ROW_BLOCK * d, 0.0);
-        expanded.resize(ROW_BLOCK * width, 0.0);
+        sized(qkv, 3 * hidden.len())?;
+        sized(attended, hidden.len())?;
+        sized(normalized, ROW_BLOCK * d)?;
+        sized(expanded, ROW_BLOCK * width)?;
         let before = self.norm == NormPlacement::Before;
         for (rows, qkv) in hidden.chunks(ROW_BLOCK * d).zip(qkv.chunks_mut(ROW_BLOCK * 3 * d)) {
+            cancel.check()?;
             let input = if before {
                 layer.attention_norm.forward(rows, normalized);
                 &normalized[..]
@@ -166,6 +166,7 @@ impl Transformer {
             kernels::matmul(rows.len() / d, Strided::rows(input, d), &layer.qkv.weight, qkv, 3 * d, &bias);
         }
         for sequence in tokens.sequences() {
+            cancel.check()?;
             let part = |width: usize| sequence.range.start * width..sequence.range.end * width;
             let qkv = &mut qkv[part(3 * d)];
             if let Some([query_norm, key_norm]) = &layer.query_key_norm {
@@ -182,6 +183,7 @@ impl Transformer {
             kernels::attention(qkv, d, self.heads, last_key_bias, &mut attended[part(d)], attention);
         }
         for (rows, attended) in hidden.chunks_mut(ROW_BLOCK * d).zip(attended.chunks(ROW_BLOCK * d)) {
+            cancel.check()?;
             let count = rows.len() / d;
             let bias = AddTo(&layer.output.bias);
             kernels::matmul(count, Strided::rows(attended, d), &layer.output.weight, rows, d, &bias);
@@ -211,14 +213,16 @@ impl Transformer {
                 layer.feed_forward_norm.forward_in_place(rows);
             }
         }
+        Ok(())
     }
 }
 
 impl Encoder for Transformer {
     fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()> {
+        sized(&mut workspace.hidden, tokens.ids.len() * self.hidden_size)?;
         self.embed(tokens, &mut workspace.hidden);
         for layer in &self.layers {
-            self.block(layer, tokens, workspace);
+            self.block(layer, tokens, workspace)?;
         }
         if let Some(norm) = &self.final_norm {
             norm.forward_in_place(&mut workspace.hidden);

@@ -1,10 +1,9 @@
 //! What a job runs in: storage, progress and cancellation.
 
-use crate::error::{Error, Result};
+use crate::cancel::CancelToken;
 use crate::storage::Storage;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// The step that a job is in.
@@ -37,6 +36,8 @@ pub struct Progress {
     pub tokens: u64,
     /// Seconds since this stage began
     pub seconds: f64,
+    /// How full the batches so far were: their mean share of the token budget
+    pub batch_fill: Option<f64>,
 }
 
 /// Receives progress: a bar, log lines, a job's record. Called a few times a second at most, from any thread.
@@ -50,45 +51,6 @@ pub trait ProgressSink: Send + Sync {
 /// Nothing listens.
 impl ProgressSink for () {
     fn update(&self, _: &Progress) {}
-}
-
-/// Set from a signal handler or a request; jobs look at it between batches.
-#[derive(Clone, Default)]
-pub struct CancelToken(Arc<AtomicU8>);
-
-const RUN: u8 = 0;
-const SUSPEND: u8 = 1;
-const CANCEL: u8 = 2;
-
-impl CancelToken {
-    /// The job is to give up and to leave nothing behind.
-    pub fn cancel(&self) {
-        self.0.fetch_max(CANCEL, Ordering::Relaxed);
-    }
-
-    /// The job is to give up for now: what is done is committed, so that it goes on from there.
-    pub fn suspend(&self) {
-        self.0.fetch_max(SUSPEND, Ordering::Relaxed);
-    }
-
-    /// Whether the job is to give up, for good or for now.
-    pub fn is_canceled(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != RUN
-    }
-
-    /// Whether the job is to give up for now.
-    pub fn is_suspended(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == SUSPEND
-    }
-
-    /// An error with code `canceled` once canceled.
-    pub fn check(&self) -> Result<()> {
-        match self.0.load(Ordering::Relaxed) {
-            RUN => Ok(()),
-            SUSPEND => Err(Error::suspended()),
-            _ => Err(Error::canceled()),
-        }
-    }
 }
 
 #[derive(Clone)]

@@ -2,7 +2,6 @@
 
 use super::reading::Encoded;
 use super::session::Session;
-use super::tracker::Tracker;
 use super::workers::{Worker, in_order};
 use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
 use crate::batching::{PackedTokens, View};
@@ -12,6 +11,7 @@ use crate::model::{Model, Workspace};
 use crate::scores::parquet_failed;
 use crate::sequence::{InputOptions, Shard};
 use crate::storage::Location;
+use crate::tokenizer::Tokenizer;
 use arrow_array::builder::{
     BooleanBuilder, FixedSizeListBuilder, Float32Builder, ListBuilder, StringBuilder, UInt32Builder,
     UInt64Builder,
@@ -26,6 +26,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -89,14 +90,9 @@ pub fn embed(request: &EmbedRequest, context: &Context) -> Result<EmbedSummary> 
     let sink = context.storage.create(&output)?;
     let mut writer = EmbeddingsWriter::create(sink, request.per_residue, dimension)?;
     let mut reading = session.reading(request.shard);
-    let worker = || Embedder {
-        model: &session.model,
-        per_residue: request.per_residue,
-        packed: PackedTokens::default(),
-        workspace: Workspace::default(),
-    };
+    let worker = || Embedder::new(&session, request.per_residue);
     let workers = std::iter::repeat_with(worker).take(session.threads).collect();
-    let mut tracker = Tracker::new(context, Stage::Embed, None);
+    let mut tracker = session.tracker(Stage::Embed);
     let next = || session.encoded(&mut reading, |_| true);
     in_order(workers, &context.cancel, next, |rows: Vec<Row>| {
         let tokens = rows.iter().map(|row| u64::from(row.tokens)).sum();
@@ -129,18 +125,32 @@ pub fn embed(request: &EmbedRequest, context: &Context) -> Result<EmbedSummary> 
 }
 
 /// One record's embedding.
-struct Row {
-    record: Encoded,
-    tokens: u32,
+pub(super) struct Row {
+    pub record: Encoded,
+    pub tokens: u32,
     /// `[1, d]`, or `[residues that the model sees, d]`
-    vectors: Vec<f32>,
+    pub vectors: Vec<f32>,
 }
 
-struct Embedder<'m> {
+/// Computes embeddings, one for each record or for each residue.
+pub(super) struct Embedder<'m> {
     model: &'m Model,
     per_residue: bool,
     packed: PackedTokens,
     workspace: Workspace,
+}
+
+impl<'m> Embedder<'m> {
+    pub fn new(session: &'m Session, per_residue: bool) -> Self {
+        let workspace = Workspace::new(session.context.cancel.clone());
+        Embedder { model: &session.model, per_residue, packed: PackedTokens::default(), workspace }
+    }
+}
+
+/// The tokens of a record that stand for its residues: the special ones stand around them.
+pub(super) fn residues(ids: &[u32], tokenizer: &Tokenizer) -> Range<usize> {
+    let first = usize::from(ids.first() == Some(&tokenizer.cls));
+    first..ids.len() - usize::from(ids.last() == Some(&tokenizer.eos))
 }
 
 impl Worker for Embedder<'_> {
@@ -156,11 +166,10 @@ impl Worker for Embedder<'_> {
         self.model.encoder.encode(&self.packed, &mut self.workspace)?;
         let hidden = &self.workspace.hidden;
         let row = |(record, sequence): (Encoded, crate::batching::PackedSequence)| {
-            // the special tokens stand around the residues
             let ids = &self.packed.ids[sequence.range.clone()];
-            let first = sequence.range.start + usize::from(ids.first() == Some(&tokenizer.cls));
-            let last = sequence.range.end - usize::from(ids.last() == Some(&tokenizer.eos));
-            let states = &hidden[first * d..last * d];
+            let within = residues(ids, tokenizer);
+            let first = sequence.range.start;
+            let states = &hidden[(first + within.start) * d..(first + within.end) * d];
             let vectors = if self.per_residue { states.to_vec() } else { mean(states, d) };
             Row { record, tokens: ids.len() as u32, vectors }
         };

@@ -1,6 +1,7 @@
 //! The groups of scored records, and records found again by their place.
 
 use super::Context;
+use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
 use crate::groups::{GroupOptions, Grouper, Groups};
 use crate::scores::Scores;
@@ -11,11 +12,16 @@ use crate::sequence::{Dataset, Record, Records};
 pub(super) struct Pool<'a> {
     pub scores: &'a Scores,
     pub groups: Option<&'a Groups>,
+    /// Ends whatever goes through the records
+    pub cancel: &'a CancelToken,
 }
 
 impl Candidates for Pool<'_> {
     fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
-        self.scores.scan(visit)
+        self.scores.scan(&mut |candidates| {
+            self.cancel.check()?;
+            visit(candidates)
+        })
     }
 
     fn group(&self, ordinal: u64) -> Option<u64> {

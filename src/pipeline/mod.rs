@@ -16,6 +16,7 @@ mod memory;
 mod merge;
 mod parts;
 mod preset;
+mod probe;
 mod prune;
 mod reading;
 mod request;
@@ -32,8 +33,9 @@ mod train;
 mod validate;
 mod workers;
 
+pub use crate::cancel::CancelToken;
 pub use choose::AUTO;
-pub use context::{CancelToken, CommitOptions, Context, Progress, ProgressSink, Stage};
+pub use context::{CommitOptions, Context, Progress, ProgressSink, Stage};
 pub use curvature::curvature;
 pub use embed::{EmbedRequest, EmbedSummary, embed};
 pub use evaluate::{
@@ -43,6 +45,7 @@ pub use evaluate::{
 pub use finished::{finished_prune, finished_select};
 pub use merge::merge;
 pub use preset::Preset;
+pub use probe::{OnLeak, ProbeRequest, ProbeSummary, probe};
 pub use prune::prune;
 pub use request::{
     CurvatureRequest, MergeRequest, ModelOptions, ObjectiveOptions, PruneRequest, SampleOptions,

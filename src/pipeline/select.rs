@@ -118,9 +118,8 @@ impl Job<'_> {
     ) -> Result<SelectSummary> {
         let groups = groups::read(self.groups, scores, dataset, context)?;
         let rule = self.rule(scores, context)?;
-        let pool = Pool { scores, groups: groups.as_ref() };
+        let pool = Pool { scores, groups: groups.as_ref(), cancel: &context.cancel };
         let selection = find(&pool, &rule, self.keep, self.seed)?;
-        context.cancel.check()?;
 
         let mut coreset = Coreset::create(dataset, pool.groups, output, context, selection.kept.records)?;
         let (mut influence, mut length) = (Distribution::default(), Distribution::default());

@@ -132,7 +132,7 @@ impl<'a> Session<'a> {
         let mut reading = self.reading(shard);
         let mut sum = CurvatureSum::new(self.model.head.hidden_size);
         let workers = self.workers(|gradients| CurvatureWorker { gradients, sum: sum.clone() });
-        let mut tracker = Tracker::new(self.context, Stage::Curvature, None);
+        let mut tracker = self.tracker(Stage::Curvature);
         let next = || self.batch(&mut reading, |record| draw.holds(record, seed), |_, example| example);
         let workers = in_order(workers, &self.context.cancel, next, |(records, tokens)| {
             tracker.advance(records, tokens)
@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
         let mut reading = self.reading_after(shard, last);
         let workers =
             self.workers(|gradients| ScoreWorker { gradients, scorer: Scorer::new(curvature, estimator) });
-        let mut tracker = Tracker::new(self.context, Stage::Score, None);
+        let mut tracker = self.tracker(Stage::Score);
         let next = || {
             let batch = self.batch(&mut reading, |_| true, |encoded, example| (encoded, example))?;
             Ok(batch.map(|records| (records, reading.take_counts())))
@@ -169,6 +169,11 @@ impl<'a> Session<'a> {
         Ok((reading.into_counts(), tokens, seconds))
     }
 
+    /// Counts what goes through the encoder, batch by batch.
+    pub fn tracker(&self, stage: Stage) -> Tracker<'_> {
+        Tracker::new(self.context, stage, None).in_batches(self.max_batch_tokens * self.task.passes())
+    }
+
     pub fn reading(&self, shard: Option<Shard>) -> Reading<'_> {
         self.reading_after(shard, None)
     }
@@ -179,7 +184,8 @@ impl<'a> Session<'a> {
     }
 
     fn workers<'s, W>(&'s self, worker: impl FnMut(Gradients<'s>) -> W) -> Vec<W> {
-        std::iter::repeat_with(|| Gradients::new(&self.model)).take(self.threads).map(worker).collect()
+        let gradients = || Gradients::new(&self.model).ended_by(self.context.cancel.clone());
+        std::iter::repeat_with(gradients).take(self.threads).map(worker).collect()
     }
 
     /// The next wanted records, as many as the token budget holds, at least one; `None` at the end.

@@ -6,24 +6,31 @@ use crate::train::TrainReport;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// What an estimate of the curvature reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CurvatureSummary {
     /// URI of the curvature file
     pub curvature: String,
+    /// Name or location of the model
     pub model: String,
     /// Records that the curvature was estimated on
     pub sampled: u64,
     /// Mean of F over its entries
     pub mean: f64,
+    /// What became of the records
     pub counts: Counts,
+    /// Seconds that it took
     pub seconds: f64,
 }
 
+/// What a scoring reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScoreSummary {
     /// URI of the scores file
     pub scores: String,
+    /// Name or location of the model
     pub model: String,
+    /// What became of the records
     pub counts: Counts,
     /// Scores of these that an earlier run had committed before it was killed or stopped, and that were used again
     #[serde(default)]
@@ -35,9 +42,11 @@ pub struct ScoreSummary {
     /// What explains the scores, of a part of the records if it is one; absent where `prune` tells it of the selection
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confounds: Option<Confounds>,
+    /// Seconds that it took
     pub seconds: f64,
 }
 
+/// What a selection reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SelectSummary {
     /// URI of the folder that holds selected.tsv, coreset.fa.gz, manifest.json and report.html
@@ -53,15 +62,20 @@ pub struct SelectSummary {
     /// What stands out in the coreset, in words; manifest.json has the numbers
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// Seconds that it took
     pub seconds: f64,
 }
 
+/// What the whole job reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PruneSummary {
     /// Absent where an earlier run's curvature was used again
     pub curvature: Option<CurvatureSummary>,
+    /// How the records were scored
     pub score: ScoreSummary,
+    /// What was kept of them
     pub select: SelectSummary,
+    /// Seconds that it took
     pub seconds: f64,
 }
 

@@ -14,14 +14,24 @@ pub(super) struct Tracker<'a> {
     started: Instant,
     told: Instant,
     unseen: u64,
+    /// Tokens of a full batch; 0 where nothing goes in batches
+    capacity: u64,
+    batches: u64,
 }
 
 impl<'a> Tracker<'a> {
     pub fn new(context: &'a Context, stage: Stage, total_records: Option<u64>) -> Self {
-        let progress = Progress { stage, records: 0, total_records, tokens: 0, seconds: 0.0 };
+        let progress =
+            Progress { stage, records: 0, total_records, tokens: 0, seconds: 0.0, batch_fill: None };
         context.progress.update(&progress);
         let started = Instant::now();
-        Tracker { context, progress, started, told: started, unseen: 0 }
+        Tracker { context, progress, started, told: started, unseen: 0, capacity: 0, batches: 0 }
+    }
+
+    /// Counts batches of so many tokens when they are full; each [`advance`](Self::advance) is one of them.
+    pub fn in_batches(mut self, capacity: usize) -> Self {
+        self.capacity = capacity as u64;
+        self
     }
 
     /// Counts; an error once the job is canceled.
@@ -29,6 +39,7 @@ impl<'a> Tracker<'a> {
         self.progress.records += records;
         self.progress.tokens += tokens;
         self.unseen += records;
+        self.batches += 1;
         if self.unseen >= STRIDE || tokens > 0 {
             self.unseen = 0;
             self.context.cancel.check()?;
@@ -59,6 +70,10 @@ impl<'a> Tracker<'a> {
     fn tell(&mut self) {
         self.told = Instant::now();
         self.progress.seconds = self.started.elapsed().as_secs_f64();
+        if self.capacity > 0 && self.batches > 0 {
+            let full = (self.capacity * self.batches) as f64;
+            self.progress.batch_fill = Some(self.progress.tokens as f64 / full);
+        }
         self.context.progress.update(&self.progress);
     }
 }

@@ -15,6 +15,8 @@ mod fixture;
 mod manifest;
 mod page;
 mod plot;
+mod probe;
+mod probe_page;
 pub mod quantity;
 mod tables;
 
@@ -29,6 +31,10 @@ pub use manifest::{
     utc,
 };
 pub use page::render;
+pub use probe::{
+    ClassFacts, Fit, LeftOut, Measured, Predictor, ProbeComparison, ProbeResult, SplitFacts, metrics_tsv,
+};
+pub use probe_page::render_probe;
 
 use serde::{Deserialize, Serialize};
 

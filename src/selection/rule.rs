@@ -36,6 +36,8 @@ pub enum Stratify {
 
 /// The order that records of a stratum are picked in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, utoipa::ToSchema)]
+// the document has one name for each type, and `By` is that of a division of the records
+#[schema(as = PickBy)]
 pub enum By {
     /// Highest influence first
     #[value(name = "highest")]

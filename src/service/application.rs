@@ -8,7 +8,7 @@ use super::idle::{Activity, idle};
 use super::info::{Info, Limits};
 use super::metrics::{Metrics, measure};
 use super::routes::{self, Paths};
-use super::{ServeOptions, Service, openapi};
+use super::{ServeOptions, Service, openapi, tls};
 use crate::error::{Code, Error, Result};
 use crate::jobs::{Jobs, Leases, Objects, Problem, Runner, service_name};
 use crate::model;
@@ -44,7 +44,7 @@ pub struct Application {
 
 #[derive(Clone)]
 enum Address {
-    Tcp(SocketAddr),
+    Tcp { scheme: &'static str, address: SocketAddr },
     Unix(PathBuf),
 }
 
@@ -145,10 +145,10 @@ impl Application {
         Ok(Application { server, service, address, stop: StopHandle::default(), idle_timeout })
     }
 
-    /// What clients are to be given as the service's address: `http://…` or `unix://…`.
+    /// What clients are to be given as the service's address: `http://…`, `https://…` or `unix://…`.
     pub fn url(&self) -> String {
         match &self.address {
-            Address::Tcp(address) => format!("http://{address}"),
+            Address::Tcp { scheme, address } => format!("{scheme}://{address}"),
             Address::Unix(path) => format!("unix://{}", path.display()),
         }
     }
@@ -157,8 +157,9 @@ impl Application {
         self.stop.clone()
     }
 
-    /// Serves until SIGINT, SIGTERM, [`StopHandle::stop`] or, where that is asked for, nobody has used it for a while. Then it is not ready any more and takes no more jobs, has the
-    /// running one commit what is done (it stays in the queue), and lets open requests come to their end.
+    /// Serves until SIGINT, SIGTERM, [`StopHandle::stop`] or, where that is asked for, nobody has used it for a while.
+    /// Then it is not ready any more and takes no more jobs, has the running one commit what is done (it stays in the
+    /// queue), and lets open requests come to their end.
     pub async fn run(self) -> Result<()> {
         let (interrupt, terminate) =
             (listen_for(SignalKind::interrupt())?, listen_for(SignalKind::terminate())?);
@@ -265,9 +266,15 @@ fn listen(options: &ServeOptions, service: web::Data<Service>) -> Result<(Server
     }
     let failed =
         |error: std::io::Error| Error::usage(format!("cannot listen on {}", options.listen)).caused_by(error);
-    let server = server.bind(options.listen).map_err(failed)?;
+    let (scheme, server) = match (&options.tls_cert, &options.tls_key) {
+        (Some(chain), Some(key)) => (
+            "https",
+            server.bind_rustls_0_23(options.listen, tls::server_config(chain, key)?).map_err(failed)?,
+        ),
+        _ => ("http", server.bind(options.listen).map_err(failed)?),
+    };
     let address = server.addrs().first().copied().unwrap_or(options.listen);
-    Ok((server.run(), Address::Tcp(address)))
+    Ok((server.run(), Address::Tcp { scheme, address }))
 }
 
 /// The socket of a service that has ended is in the way of the next; any other file is not ours to remove.

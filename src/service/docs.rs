@@ -9,6 +9,8 @@ use std::sync::Arc;
 use utoipa_swagger_ui::Config;
 
 /// This document.
+///
+/// The same bytes as `openapi/openapi.json` of the source, for client generators.
 #[utoipa::path(
     tag = "service",
     operation_id = "openapi",

@@ -4,10 +4,10 @@ use super::Service;
 use super::auth::Caller;
 use super::problem::{blocking, responses};
 use crate::error::{Code, Result};
-use crate::jobs::{Change, Event, Job, JobId, JobProgress, Problem};
+use crate::jobs::{Change, Job, JobId, Problem};
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Bytes;
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use futures::{Stream, stream};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,16 +16,25 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
 use utoipa::openapi::{ContentBuilder, RefOr, Response, ResponseBuilder};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A comment is sent so often where nothing happens, so that proxies keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Follows a job as server-sent events: `state` (the whole job) at first and after each change of state, `progress`
+/// Follows a job as server-sent events.
+///
+/// They are `state` (the whole job) at first and after each change of state, `progress`
 /// (as the job's `progress`) while it runs. The stream ends after the `state` of a job that has ended.
+///
+/// The id of a `state` stands for what it says. A client that shows the last one in `Last-Event-ID` is not told the same
+/// again, before a restart of the service and after: 204 where the job has ended and nothing more will come.
 #[utoipa::path(
     tag = "jobs",
     operation_id = "follow_job",
-    params(("id" = String, Path, description = "The job's id", example = "prune-8c1f0a7be2d94c5a1b0f33e2")),
+    params(
+        ("id" = String, Path, description = "The job's id", example = "prune-8c1f0a7be2d94c5a1b0f33e2"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came", example = "5d41402abc4b2a76")
+    ),
     responses(Followed),
     security(("bearer" = []), ())
 )]
@@ -34,24 +43,29 @@ pub(super) async fn events(
     id: web::Path<String>,
     caller: Caller,
     service: web::Data<Service>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let id: JobId = id.parse()?;
     let receiver = service.jobs.subscribe();
     let (data, wanted) = (service.clone(), id.clone());
     let job = blocking(move || caller.job(&data, &wanted)).await?;
+    let told = request.headers().get("Last-Event-ID").is_some_and(|id| id.as_bytes() == tag(&job).as_bytes());
+    if told && job.state.is_final() {
+        return Ok(HttpResponse::NoContent().finish());
+    }
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((CACHE_CONTROL, "no-store"))
         // proxies of nginx's kind would collect events
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Follower { service, id, receiver, next: Some(job) }.into_stream()))
+        .streaming(Follower { service, id, receiver, next: (!told).then_some(job) }.into_stream()))
 }
 
 /// Waits until a job has ended, the service stops, or `patience` is at its end.
 pub(super) async fn until_final(
     service: &web::Data<Service>,
     id: &JobId,
-    mut receiver: Receiver<Event>,
+    mut receiver: Receiver<Change>,
     patience: Duration,
 ) -> Result<Job, Problem> {
     let deadline = Instant::now() + patience;
@@ -64,7 +78,7 @@ pub(super) async fn until_final(
             match timeout_at(deadline, receiver.recv()).await {
                 Err(_) | Ok(Err(RecvError::Closed)) => return job(service, id).await,
                 Ok(Err(RecvError::Lagged(_))) => break,
-                Ok(Ok(event)) => match event.change {
+                Ok(Ok(event)) => match event {
                     Change::State(changed) if changed == *id => break,
                     Change::Stopping => return job(service, id).await,
                     Change::State(_) | Change::Progress(..) => {}
@@ -82,61 +96,69 @@ async fn job(service: &web::Data<Service>, id: &JobId) -> Result<Job, Problem> {
 struct Follower {
     service: web::Data<Service>,
     id: JobId,
-    receiver: Receiver<Event>,
+    receiver: Receiver<Change>,
     /// The state to tell before anything else
     next: Option<Job>,
 }
 
 impl Follower {
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, Problem>> {
-        stream::unfold(Some((self, 0)), |following| async move {
-            let (mut follower, revision) = following?;
-            let (revision, told, job) = match follower.next.take() {
-                Some(job) => (revision, message(revision, "state", &job), Some(job)),
-                None => follower.recv(revision).await?,
+        stream::unfold(Some(self), |following| async move {
+            let mut follower = following?;
+            let (told, job) = match follower.next.take() {
+                Some(job) => (state_message(&job), Some(job)),
+                None => follower.recv().await?,
             };
             let ended = job.is_some_and(|job| job.state.is_final());
-            Some((told, (!ended).then_some((follower, revision))))
+            Some((told, (!ended).then_some(follower)))
         })
     }
 
-    /// The next message with its revision; with the job where its state is told. None where the service stops.
-    async fn recv(&mut self, last: u64) -> Option<(u64, Result<Bytes, Problem>, Option<Job>)> {
+    /// The next message; with the job where its state is told. None where the service stops.
+    async fn recv(&mut self) -> Option<(Result<Bytes, Problem>, Option<Job>)> {
         loop {
             let event = match timeout(KEEP_ALIVE, self.receiver.recv()).await {
-                Err(_) => return Some((last, Ok(Bytes::from_static(b": still here\n\n")), None)),
+                Err(_) => return Some((Ok(Bytes::from_static(b": still here\n\n")), None)),
                 Ok(Err(RecvError::Closed)) => return None,
                 // events were lost: what counts is where the job is now
-                Ok(Err(RecvError::Lagged(_))) => return Some(self.tell_state(last).await),
+                Ok(Err(RecvError::Lagged(_))) => return Some(self.tell_state().await),
                 Ok(Ok(event)) => event,
             };
-            match event.change {
+            match event {
                 Change::Stopping => return None,
-                Change::State(id) if id == self.id => return Some(self.tell_state(event.revision).await),
+                Change::State(id) if id == self.id => return Some(self.tell_state().await),
                 Change::Progress(id, progress) if id == self.id => {
-                    return Some((
-                        event.revision,
-                        message::<JobProgress>(event.revision, "progress", &progress),
-                        None,
-                    ));
+                    return Some((message("progress", None, &progress), None));
                 }
                 Change::State(_) | Change::Progress(..) => {}
             }
         }
     }
 
-    async fn tell_state(&self, revision: u64) -> (u64, Result<Bytes, Problem>, Option<Job>) {
+    async fn tell_state(&self) -> (Result<Bytes, Problem>, Option<Job>) {
         match job(&self.service, &self.id).await {
-            Ok(job) => (revision, message(revision, "state", &job), Some(job)),
-            Err(problem) => (revision, Err(problem), None),
+            Ok(job) => (state_message(&job), Some(job)),
+            Err(problem) => (Err(problem), None),
         }
     }
 }
 
-fn message<T: serde::Serialize>(revision: u64, event: &str, data: &T) -> Result<Bytes, Problem> {
+/// The same for jobs that say the same, apart from how far they are.
+fn tag(job: &Job) -> String {
+    let settled = Job { progress: None, ..job.clone() };
+    // what cannot be written is told as an error anyway
+    format!("{:016x}", xxh3_64(&serde_json::to_vec(&settled).unwrap_or_default()))
+}
+
+fn state_message(job: &Job) -> Result<Bytes, Problem> {
+    message("state", Some(tag(job)), job)
+}
+
+fn message(event: &str, id: Option<String>, data: &impl serde::Serialize) -> Result<Bytes, Problem> {
     let data =
         serde_json::to_string(data).map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
-    Ok(Bytes::from(format!("id: {revision}\nevent: {event}\ndata: {data}\n\n")))
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    Ok(Bytes::from(format!("{id}event: {event}\ndata: {data}\n\n")))
 }
 
 /// The documented responses of the events.
@@ -153,6 +175,8 @@ impl utoipa::IntoResponses for Followed {
             .content("text/event-stream", content)
             .build();
         all.insert("200".to_string(), stream.into());
+        let ended = ResponseBuilder::new().description("The job has ended, and its last event came already");
+        all.insert("204".to_string(), ended.build().into());
         all
     }
 }

@@ -31,6 +31,8 @@ impl Health {
 }
 
 /// Answers as long as the service lives.
+///
+/// It touches neither device nor store: a probe of life, for restarts.
 #[utoipa::path(
     tag = "service",
     operation_id = "health",
@@ -41,7 +43,10 @@ pub(super) async fn healthz() -> HttpResponse {
     Health::answer("ok")
 }
 
-/// Answers 200 once the model is loaded, the job store works and the allowed stores are in reach; else says why not.
+/// Tells whether the service takes jobs.
+///
+/// Answers 200 once the model is loaded, the job store works and the allowed stores are in reach; else 503 and the reason.
+/// That the stores answered holds for 15 seconds.
 #[utoipa::path(
     tag = "service",
     operation_id = "readiness",

@@ -22,6 +22,7 @@ pub(super) struct Info {
     /// Models that are held in the program; `/v1/models` tells more
     #[schema(example = json!(["rna-nano", "protein-nano"]))]
     pub models: Vec<String>,
+    /// What is refused beyond
     pub limits: Limits,
 }
 
@@ -62,6 +63,8 @@ impl Limits {
 }
 
 /// Tells the service's version, device, models and limits.
+///
+/// What exceeds a limit is refused: sizes are bytes, `request_seconds` is seconds, `keep_jobs_days` days.
 #[utoipa::path(
     tag = "service",
     operation_id = "info",

@@ -12,6 +12,9 @@ const DEFAULT_LIMIT: usize = 50;
 const MOST: usize = 500;
 
 /// Lists jobs, the latest first.
+///
+/// A page has at most `limit` jobs; its `next` is the `cursor` of the page after it, and null on the last one. A bearer
+/// sees the jobs that touch its own prefixes alone.
 #[utoipa::path(
     tag = "jobs",
     operation_id = "list_jobs",
@@ -46,6 +49,9 @@ fn page(mut filter: Filter, caller: &Caller, service: &Service) -> crate::error:
 }
 
 /// Shows a job: its state, progress, speed, results.
+///
+/// Times are RFC 3339 in UTC, durations are seconds, speeds are records and tokens a second. While the job waits or runs it
+/// is worth to ask again after as many seconds as `Retry-After` said when it was created, or to follow its events.
 #[utoipa::path(
     tag = "jobs",
     operation_id = "show_job",
@@ -64,7 +70,10 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(job))
 }
 
-/// Cancels a job: at once if it waits; if it runs, as soon as the engine gives up. It leaves no outputs behind.
+/// Cancels a job, which leaves no outputs behind.
+///
+/// A job that waits is canceled at once (200). One that runs is asked to stop, which takes about a second (202); its state
+/// is `canceled` then. Asking for the same again queues it again.
 #[utoipa::path(
     tag = "jobs",
     operation_id = "cancel_job",
@@ -101,9 +110,10 @@ pub(super) async fn cancel(
 #[expect(dead_code, reason = "read by name in `filter`; the fields are its documentation")]
 struct ListQuery {
     /// Only jobs in this state
+    #[param(example = "running")]
     state: Option<JobState>,
     /// Most jobs on a page
-    #[param(minimum = 1, maximum = 500, default = 50)]
+    #[param(minimum = 1, maximum = 500, default = 50, example = 20)]
     limit: Option<usize>,
     /// Where to go on: the `next` of the page before
     #[param(pattern = "^[0-9]{1,18}$", example = "1041")]

@@ -31,6 +31,7 @@ pub(super) struct Metrics {
     records: IntCounterVec,
     tokens: IntCounterVec,
     tokens_per_second: Gauge,
+    batch_fill: Gauge,
     queue_age_seconds: Gauge,
     resident_bytes: IntGauge,
     storage_requests: IntCounter,
@@ -64,6 +65,10 @@ impl Metrics {
                     "bioprune_tokens_per_second",
                     "Tokens a second that the running job computes in its stage; 0 where none runs",
                 )?,
+                batch_fill: Gauge::new(
+                    "bioprune_batch_fill_ratio",
+                    "Mean tokens of the running job's batches in its stage, as a share of max_batch_tokens",
+                )?,
                 queue_age_seconds: Gauge::new(
                     "bioprune_queue_age_seconds",
                     "Seconds since the job that is next in turn was asked for; 0 where none waits",
@@ -91,6 +96,7 @@ impl Metrics {
             built.registry.register(Box::new(built.records.clone()))?;
             built.registry.register(Box::new(built.tokens.clone()))?;
             built.registry.register(Box::new(built.tokens_per_second.clone()))?;
+            built.registry.register(Box::new(built.batch_fill.clone()))?;
             built.registry.register(Box::new(built.queue_age_seconds.clone()))?;
             built.registry.register(Box::new(built.resident_bytes.clone()))?;
             built.registry.register(Box::new(built.storage_requests.clone()))?;
@@ -124,6 +130,8 @@ fn resident_bytes() -> i64 {
 }
 
 /// Speed and counts of the service, for Prometheus.
+///
+/// Names end in their unit: `_seconds`, `_bytes`, `_per_second`; those that end in `_total` only grow.
 #[utoipa::path(
     tag = "service",
     operation_id = "metrics",
@@ -139,9 +147,10 @@ pub(super) async fn scrape(service: web::Data<Service>) -> Result<HttpResponse, 
         for (state, count) in service.jobs.counts()? {
             service.metrics.jobs.with_label_values(&[state.name()]).set(count as i64);
         }
-        let (age, rate) = service.jobs.pace()?;
-        service.metrics.queue_age_seconds.set(age.as_secs_f64());
-        service.metrics.tokens_per_second.set(rate);
+        let pace = service.jobs.pace()?;
+        service.metrics.queue_age_seconds.set(pace.waiting.as_secs_f64());
+        service.metrics.tokens_per_second.set(pace.tokens_per_second);
+        service.metrics.batch_fill.set(pace.batch_fill);
         service.metrics.resident_bytes.set(resident_bytes());
         service.metrics.tell_traffic(service.objects.traffic());
         TextEncoder::new()
@@ -261,7 +270,8 @@ mod tests {
             (Stage::Score, 2, 20), // two threads may tell in another order
             (Stage::Score, 8, 80),
         ] {
-            sink.update(&Progress { stage, records, total_records: None, tokens, seconds: 1.0 });
+            let (total_records, batch_fill) = (None, Some(0.5));
+            sink.update(&Progress { stage, records, total_records, tokens, seconds: 1.0, batch_fill });
         }
         let records = |stage| metrics.records.with_label_values(&[stage]).get();
         let tokens = |stage| metrics.tokens.with_label_values(&[stage]).get();

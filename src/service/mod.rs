@@ -10,6 +10,7 @@ mod auth;
 mod body;
 mod docs;
 mod engine;
+mod examples;
 mod follow;
 mod health;
 mod idle;
@@ -25,6 +26,7 @@ mod problem;
 mod routes;
 mod scope;
 mod submit;
+mod tls;
 mod trace;
 
 pub use application::{Application, StopHandle, serve};

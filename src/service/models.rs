@@ -13,11 +13,14 @@ use utoipa::ToSchema;
 /// The models that have a name
 #[derive(Serialize, ToSchema)]
 struct ModelList {
+    /// Those of the program first
     models: Vec<ModelSummary>,
 }
 
-/// Lists the models that requests may name: those of the program, then those of the Hugging Face Hub that the service
-/// fetches.
+/// Lists the models that requests may name.
+///
+/// Those of the program come first, then those of the Hugging Face Hub that the service fetches. `max_tokens` counts tokens,
+/// the special ones included; `parameters` counts weights.
 #[utoipa::path(
     tag = "models",
     operation_id = "list_models",
@@ -37,6 +40,8 @@ pub(super) async fn list(service: web::Data<Service>) -> Result<HttpResponse, Pr
 }
 
 /// Shows a model: its architecture, size, licence and digest.
+///
+/// `max_tokens` counts tokens, the special ones included; `parameters` counts weights.
 #[utoipa::path(
     tag = "models",
     operation_id = "show_model",

@@ -1,6 +1,6 @@
 //! The OpenAPI document: collected from the routes, then made easy for client generators.
 
-use super::routes;
+use super::{examples, routes};
 use crate::jobs::JobKind;
 use crate::pipeline::{CurvatureRequest, PruneRequest, ScoreRequest, SelectRequest};
 use actix_web::App;
@@ -75,6 +75,8 @@ fn build() -> Value {
     document["components"]["securitySchemes"] = json!({
         "bearer": {"type": "http", "scheme": "bearer", "description": "Needed where the service was started with tokens"}
     });
+    document["servers"] = json!([{"url": "/", "description": "The service that served this document"}]);
+    document["info"]["contact"] = json!({"name": "The authors of bioprune"});
     plain_parameters(&mut document["paths"]);
     if let Value::Object(schemas) = &mut document["components"]["schemas"] {
         flatten(schemas, schema_name(JobKind::Prune), &defaults::<PruneRequest>());
@@ -83,6 +85,8 @@ fn build() -> Value {
         flatten(schemas, schema_name(JobKind::Select), &defaults::<SelectRequest>());
     }
     drop_unused_schemas(&mut document);
+    describe_optional(&mut document["components"]["schemas"]);
+    examples::add(&mut document);
     document
 }
 
@@ -151,6 +155,24 @@ fn set_default(property: &mut Value, default: &str) {
     }
 }
 
+/// Moves the description of an optional field from the reference, beside which most readers do not see it, to the field.
+fn describe_optional(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let choice = fields.get_mut("oneOf").and_then(|choices| choices.get_mut(0)?.as_object_mut());
+            if let Some(choice) = choice
+                && choice.contains_key("$ref")
+                && let Some(description) = choice.remove("description")
+            {
+                fields.insert("description".to_string(), description);
+            }
+            fields.values_mut().for_each(describe_optional);
+        }
+        Value::Array(values) => values.iter_mut().for_each(describe_optional),
+        _ => {}
+    }
+}
+
 /// A parameter that may be left out is not one that may be null.
 fn plain_parameters(value: &mut Value) {
     match value {
@@ -197,5 +219,34 @@ fn references(value: &Value) -> Vec<String> {
             .collect(),
         Value::Array(values) => values.iter().flat_map(references).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two types of one name would be one schema, of either of them.
+    #[test]
+    fn a_field_with_a_list_of_values_has_those_of_its_flag() {
+        fn check<R: Args>(kind: JobKind) {
+            let schemas = &DOCUMENT["components"]["schemas"];
+            for argument in R::augment_args(Command::new("check")).get_arguments() {
+                let flag = argument.get_possible_values();
+                let Some(field) = argument.get_long() else { continue };
+                let property = &schemas[schema_name(kind)]["properties"][field.replace('-', "_")];
+                if flag.is_empty() || property["type"] == "boolean" {
+                    continue;
+                }
+                let referred = references(property);
+                let [schema] = referred.as_slice() else { panic!("{field}: {property}") };
+                let values: Vec<_> = flag.iter().map(|value| json!(value.get_name())).collect();
+                assert_eq!(schemas[schema]["enum"], json!(values), "{} --{field}", kind.name());
+            }
+        }
+        check::<PruneRequest>(JobKind::Prune);
+        check::<CurvatureRequest>(JobKind::Curvature);
+        check::<ScoreRequest>(JobKind::Score);
+        check::<SelectRequest>(JobKind::Select);
     }
 }

@@ -15,6 +15,20 @@ pub struct ServeOptions {
     #[arg(long, env = "BIOPRUNE_UNIX_SOCKET", value_name = "PATH")]
     pub unix_socket: Option<PathBuf>,
 
+    /// Serve HTTPS with this certificate, followed by those that vouch for it: a file in PEM
+    #[arg(
+        long,
+        env = "BIOPRUNE_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "unix_socket"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key: a file in PEM
+    #[arg(long, env = "BIOPRUNE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
     /// Where jobs are kept [default: $XDG_STATE_HOME/bioprune, else ~/.local/state/bioprune]
     #[arg(long, env = "BIOPRUNE_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -1,10 +1,13 @@
 //! Problems as responses, and which of them an operation may send.
 
+use super::examples::problem as example;
 use crate::error::Code;
 use crate::jobs::Problem;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError, web};
+use serde_json::json;
 use std::collections::BTreeMap;
+use utoipa::openapi::example::Example;
 use utoipa::openapi::schema::{ObjectBuilder, Ref, Type};
 use utoipa::openapi::{ContentBuilder, Header, HeaderBuilder, RefOr, Response, ResponseBuilder};
 
@@ -71,7 +74,12 @@ pub(super) fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
 fn response(status: u16, codes: &[Code]) -> Response {
     let meaning: Vec<_> =
         codes.iter().map(|code| format!("`{}`: {}", code.info().name, code.info().title)).collect();
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let examples =
+        codes.iter().map(|code| (code.info().name, Example::builder().value(Some(json!(example(*code))))));
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .examples_from_iter(examples)
+        .build();
     let mut response = ResponseBuilder::new().description(meaning.join("; ")).content(CONTENT_TYPE, content);
     if codes.iter().any(|code| code.info().retryable) {
         response = response.header("Retry-After", header(Type::Integer, "Seconds after which to try again"));

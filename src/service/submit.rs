@@ -46,6 +46,8 @@ pub(super) async fn prune(
 }
 
 /// Estimates the curvature on a random sample of the records, and writes it.
+///
+/// The file holds an exact sum and a count of records, so that the files of several `shard`s add up to that of the whole.
 #[utoipa::path(
     tag = "jobs",
     operation_id = "curvature",
@@ -68,6 +70,9 @@ pub(super) async fn curvature(
 }
 
 /// Scores every record by its self-influence; the larger, the more influential.
+///
+/// The scores are a table (`.parquet`, `.tsv`, `.tsv.gz`) with a row for each record: lengths in residues and tokens, the
+/// loss in nats a scored position, the influence without a unit. Without `curvature` it is estimated first, on `sample`.
 #[utoipa::path(
     tag = "jobs",
     operation_id = "score",
@@ -94,6 +99,9 @@ pub(super) async fn score(
 }
 
 /// Selects a coreset of a given budget from scores.
+///
+/// The budget (`keep`) is a number of records, a share of them in percent, or a number of residues. Nothing is computed by
+/// a model: the scores decide, and the kept records are copied from their sources byte for byte.
 #[utoipa::path(
     tag = "jobs",
     operation_id = "select",
@@ -128,7 +136,7 @@ struct SubmitHeaders {
     prefer: Option<String>,
     /// The client's own name for this request: sent again with the same body it leads to the same job, with another
     /// body it is refused; kept for 24 hours
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, example = "rna-2026-11-24")]
     idempotency_key: Option<String>,
 }
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# The API from outside: schemathesis tries every operation with good and bad data against a live service over a real S3
-# server, and a Python client that openapi-generator made does a whole round trip.
+# The API from outside: a linter reads its document, schemathesis tries every operation with good and bad data against a
+# live service over a real S3 server, and the Python and the TypeScript client that openapi-generator makes of the document
+# do a whole round trip each.
 #
 #   tests/api/run.sh PROGRAM VENV     BIOPRUNE_TEST_WEED names SeaweedFS; the tools are installed into VENV
+#                                     BIOPRUNE_TEST_SEED repeats the data of a run that told its seed
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -15,6 +17,23 @@ if [ ! -f "$venv/api-tools" ]; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.0 openapi-generator-cli==7.26.0
   touch "$venv/api-tools"
 fi
+
+node=$venv/node/node_modules/.bin
+if [ ! -f "$venv/node/complete" ]; then
+  if ! command -v npm > /dev/null; then
+    if [ "$(id -u)" != 0 ]; then
+      echo 'the document is linted, and the TypeScript client compiled, by Node.js and npm, which are not installed' >&2
+      exit 1
+    fi
+    apt-get -qq update && apt-get -qq install --no-install-recommends nodejs npm > /dev/null
+  fi
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$venv/node" \
+    @stoplight/spectral-cli@6.16.3 typescript@5.9.3
+  touch "$venv/node/complete"
+fi
+
+echo "== linter"
+"$node/spectral" lint "$root/openapi/openapi.json" --ruleset "$here/spectral.yaml" --fail-severity=warn
 
 work=$(mktemp -d)
 service='' store=''
@@ -64,7 +83,8 @@ python3 "$here/wait.py" "$url/readyz" 200
 echo "== schemathesis"
 cd "$work"
 "$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" --url "$url" --checks all --mode all \
-  --phases examples,coverage,fuzzing --max-examples "$examples" --request-timeout 60 --no-color > schemathesis.log 2>&1 ||
+  --phases examples,coverage,fuzzing --max-examples "$examples" \
+  ${BIOPRUNE_TEST_SEED:+--seed "$BIOPRUNE_TEST_SEED"} --request-timeout 60 --no-color > schemathesis.log 2>&1 ||
   { cat schemathesis.log service.log; exit 1; }
 tail -n 12 schemathesis.log
 if grep -q ' error: internal' service.log; then
@@ -77,3 +97,14 @@ echo "== Python client"
   --additional-properties=packageName=bioprune_client > generator.log 2>&1 || { cat generator.log; exit 1; }
 "$venv/bin/pip" install --quiet --disable-pip-version-check ./client
 "$venv/bin/python" "$here/round_trip.py" "$url"
+
+echo "== TypeScript client"
+mkdir -p typescript/node_modules
+"$venv/bin/openapi-generator-cli" generate -g typescript-fetch -i "$root/openapi/openapi.json" \
+  -o typescript/node_modules/bioprune-client --additional-properties=npmName=bioprune-client > generator.log 2>&1 ||
+  { cat generator.log; exit 1; }
+"$node/tsc" --strict -p typescript/node_modules/bioprune-client
+cp "$here/round_trip.ts" typescript/
+"$node/tsc" --strict --target es2022 --module commonjs --lib es2022,dom --rootDir typescript --outDir typescript/build \
+  typescript/round_trip.ts
+(cd typescript && node build/round_trip.js "$url")

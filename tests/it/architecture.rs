@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// From the ground up. A folder imports from the lines above its own, never from its own line or below.
 const LAYERS: &[&[&str]] = &[
     &["error", "options"],
+    &["cancel"],
     &["hub", "spill", "storage"],
     &["sequence"],
     &["groups", "tokenizer"],
@@ -13,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["model"],
     &["influence", "train"],
     &["evaluation", "selection"],
-    &["confounds", "scores"],
+    &["confounds", "probe", "scores"],
     &["report"],
     &["pipeline"],
     &["jobs"],
@@ -30,6 +31,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("utoipa::path", &["service"]),
     ("utoipa::OpenApi", &["service"]),
     ("utoipa_swagger_ui", &["service"]),
+    ("rustls", &["service"]),
     ("rusqlite", &["jobs"]),
     ("reqwest", &["client", "hub", "storage"]),
     ("indicatif", &["cli"]),

@@ -1,13 +1,17 @@
 //! Identities of the scores: the same bits in any batch and order, and formulas against their brute force.
 
 use crate::reference::{MODELS, open, tiny_model};
-use bioprune::batching::Example;
+use bioprune::batching::{Example, PackedTokens};
+use bioprune::error::{Code, Error, Result};
 use bioprune::influence::{
     Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, Score, Scorer, Task,
     accumulate,
 };
-use bioprune::model::Model;
+use bioprune::model::{Encoder, Model, Workspace};
+use bioprune::pipeline::CancelToken;
 use proptest::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PAPER: Task = Task { objective: Objective::PaperCode, mask_passes: 7, seed: 1 };
 const TASKS: [Task; 3] = [
@@ -155,4 +159,55 @@ fn records_without_a_definite_residue_score_zero() {
         let score = scores(&model, &curvature, estimator, std::slice::from_ref(&batch))[0];
         assert_eq!(score, Score { loss: 0.0, grad_norm: 0.0, influence: 0.0, positions: 0 });
     }
+}
+
+/// A device that holds so many tokens at once and no more.
+struct Small {
+    encoder: Box<dyn Encoder>,
+    most: usize,
+    refused: Arc<AtomicUsize>,
+}
+
+impl Encoder for Small {
+    fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()> {
+        if tokens.ids.len() > self.most {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::new(Code::OutOfMemory, "too small"));
+        }
+        self.encoder.encode(tokens, workspace)
+    }
+}
+
+#[test]
+fn a_batch_that_memory_does_not_hold_is_computed_in_parts_to_the_same_bits() {
+    let task = TASKS[2];
+    let whole = tiny_model();
+    let sequences: Vec<String> = (20..60).map(|length| "GGCAUCUA".repeat(8)[..length].to_string()).collect();
+    let batches = [examples(&whole, task, &sequences), examples(&whole, task, &sequences)];
+    let sum = curvature_of(&whole, &batches);
+    let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Relative(0.01)).unwrap();
+    let expected = scores(&whole, &curvature, Estimator::Debiased, &batches);
+
+    let refused = Arc::new(AtomicUsize::new(0));
+    let small = Small { encoder: tiny_model().encoder, most: 300, refused: refused.clone() };
+    let model = Model { encoder: Box::new(small), ..whole };
+    assert_eq!(scores(&model, &curvature, Estimator::Debiased, &batches), expected);
+    // 1660 tokens and more: halved three times at most, and remembered for the second batch
+    let refused = refused.load(Ordering::Relaxed);
+    assert!((1..=3).contains(&refused), "{refused}");
+
+    let longest = examples(&model, task, &["ACGU".repeat(100)]);
+    let error = Gradients::new(&model).run(&longest, |_, _| unreachable!()).unwrap_err();
+    assert_eq!(error.code, Code::OutOfMemory);
+}
+
+#[test]
+fn a_batch_ends_once_the_job_is_canceled() {
+    let cancel = CancelToken::default();
+    let model = tiny_model();
+    let batch = examples(&model, TASKS[2], &["ACGU".repeat(10)]);
+    let mut gradients = Gradients::new(&model).ended_by(cancel.clone());
+    gradients.run(&batch, |_, _| ()).unwrap();
+    cancel.cancel();
+    assert_eq!(gradients.run(&batch, |_, _| unreachable!()).unwrap_err().code, Code::Canceled);
 }

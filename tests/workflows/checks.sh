@@ -1,4 +1,4 @@
-# How a check is made and told. Uses $work and $expected.
+# How a check is made and told. Uses $work, $expected and $expected_proteins.
 # shellcheck shell=bash
 
 failures=0
@@ -35,6 +35,11 @@ same_coreset() {
     cmp "$expected/coreset.fa.gz" "$directory/coreset.fa.gz"
     cmp "$expected/selected.tsv" "$directory/selected.tsv"
   done
+}
+
+# same_proteins DIR...: the same of the proteins.
+same_proteins() {
+  expected=$expected_proteins same_coreset "$@"
 }
 
 # fails_saying TEXT COMMAND...: the command fails, and its output holds the text.

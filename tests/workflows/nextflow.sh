@@ -104,10 +104,12 @@ modules_stub() {
   local version
   version=$(bioprune --version)
   grep -qx "version BIOPRUNE_PRUNE bioprune ${version#bioprune }" "$work/log"
+  nf stub-uri v2 "$pipeline/tests/uri/main.nf" --input s3://bucket/set.fa --etag 1 --destination s3://bucket/pruned/ -stub
+  grep -qx 'coreset set s3://bucket/pruned/coreset.fa.gz' "$work/log"
 }
 
 samplesheet() {
-  printf 'sample,sequences\nset,set.fa\nparts,first.fa\nparts,second.fa.gz\n' > "$work/sheet.csv"
+  printf 'sample,sequences\nset,set.fa\nparts,first.fa\nparts,second.fa.gz\nproteins,proteins/set.fa\n' > "$work/sheet.csv"
   awk '/^>/ { n++ } n <= 100' "$work/set.fa" > "$work/first.fa"
   awk '/^>/ { n++ } n > 100' "$work/set.fa" | gzip -c > "$work/second.fa.gz"
 }
@@ -117,10 +119,19 @@ pipeline_runs() {
   shift 3
   nf "$name" "$parser" "$pipeline/main.nf" -profile "$profile" --input "$work/sheet.csv" --outdir results --sample 50 "$@"
   same_coreset results/set
+  same_proteins results/proteins
   for file in scores.parquet curvature.safetensors report.html manifest.json; do
     test -s "results/set/$file"
     test -s "results/parts/$file"
   done
+}
+
+# groups_of_a_clusterer SHARDS
+groups_of_a_clusterer() {
+  printf 'sample,sequences,groups\nset,set.fa,clusters.tsv\n' > "$work/grouped.csv"
+  nf "groups-$1" v2 "$pipeline/main.nf" -profile test --input "$work/grouped.csv" --outdir results --sample 50 --shards "$1" \
+    --strategy balanced --cap_per_group 1 --skip_multiqc
+  expected=$expected_balanced same_coreset results/set
 }
 
 # The page holds the numbers of the coreset of each set.
@@ -132,7 +143,7 @@ import csv, gzip, pathlib, sys
 results = pathlib.Path(sys.argv[1])
 with open(results / "multiqc/multiqc_report_data/multiqc_general_stats.txt") as file:
     rows = {row["Sample"]: row for row in csv.DictReader(file, delimiter="\t")}
-assert rows.keys() == {"set", "parts"}, rows
+assert rows.keys() == {"set", "parts", "proteins"}, rows
 for sample, row in rows.items():
     kept = gzip.decompress((results / sample / "coreset.fa.gz").read_bytes()).count(b">")
     told = next(float(value) for column, value in row.items() if column.endswith("-kept"))
@@ -145,7 +156,7 @@ bad_samplesheet() {
   fails_saying "row 2: sample 'a b'" nf bad v2 "$pipeline/main.nf" --input "$work/bad.csv" --outdir results
 }
 
-# A program that finds its service busy at the first try, then does its work.
+# A program that finds its service busy at the first try of a name, of which two sets have the same, then does its work.
 busy_is_tried_again() {
   mkdir -p "$work/busy"
   cat > "$work/busy/bioprune" << SCRIPT
@@ -157,7 +168,7 @@ SCRIPT
   PATH=$work/busy:$PATH nf busy v1 "$pipeline/main.nf" -profile test --input "$work/sheet.csv" --outdir results --sample 50 \
     --skip_multiqc
   same_coreset results/set
-  test "$(statuses busy)" = $'COMPLETED 2\nFAILED 2'
+  test "$(statuses busy)" = $'COMPLETED 3\nFAILED 2'
 }
 
 bad_input_is_not_tried_again() {
@@ -183,13 +194,61 @@ through_a_service() {
   export BIOPRUNE_SERVER=unix://$socket
   for _ in $(seq 100); do bioprune jobs list > /dev/null 2>&1 && break; sleep 0.1; done
   pipeline_runs service v1 test,service --skip_multiqc
+  test "$(bioprune jobs list --state complete --json | grep -c '"prune"')" = 3
+}
+
+# A process that only waits takes no card, whatever profile says where it runs.
+waiting_takes_no_card() {
+  nextflow inspect "$pipeline/main.nf" -profile test,docker,gpu,service --outdir results > "$work/waiting.json"
+  if grep cuda "$work/waiting.json"; then return 1; fi
+}
+
+# etag KEY: of an object of the store.
+etag() {
+  curl --silent --fail --head --aws-sigv4 aws:amz:us-east-1:s3 --user all:all-secret "$s3/$1" |
+    sed -n 's/^[Ee][Tt]ag: "\(.*\)".*/\1/p'
+}
+
+by_reference() {
+  nf uri "$1" "$pipeline/tests/uri/main.nf" --input s3://bucket/uri/set.fa --etag "$(etag bucket/uri/set.fa)" \
+    --destination s3://bucket/uri/pruned "${@:2}"
+  get_object bucket/uri/pruned/coreset.fa.gz > coreset.fa.gz
+}
+
+# A service with the store's credentials does the work; the task has none, and sees no sequence.
+objects_by_reference() {
+  local socket=$work/uri.sock service
+  put_object "$work/set.fa" bucket/uri/set.fa
+  AWS_ENDPOINT_URL=$s3 AWS_ACCESS_KEY_ID=all AWS_SECRET_ACCESS_KEY=all-secret \
+    bioprune serve --unix-socket "$socket" --data-dir "$work/uri" > "$work/service.log" 2>&1 &
+  service=$!
+  # shellcheck disable=SC2064
+  trap "kill $service" EXIT
+  export BIOPRUNE_SERVER=unix://$socket
+  for _ in $(seq 100); do bioprune jobs list > /dev/null 2>&1 && break; sleep 0.1; done
+
+  by_reference v1
+  cmp "$expected/coreset.fa.gz" coreset.fa.gz
+  test "$(statuses uri)" = 'COMPLETED 1'
+  if find work -name '*.fa*' | grep .; then return 1; fi
+  by_reference v1 -resume
+  test "$(statuses uri)" = 'CACHED 1'
+  # another object under the same name
+  put_object "$work/first.fa" bucket/uri/set.fa
+  by_reference v1 -resume
+  test "$(statuses uri)" = 'COMPLETED 1'
+  if cmp -s "$expected/coreset.fa.gz" coreset.fa.gz; then return 1; fi
   test "$(bioprune jobs list --state complete --json | grep -c '"prune"')" = 2
+  put_object "$work/proteins/set.fa" bucket/uri/set.fa
+  by_reference v1 -resume
+  cmp "$expected_proteins/coreset.fa.gz" coreset.fa.gz
 }
 
 check 'nextflow: lint' lint
 check 'nextflow: every profile parses' profiles_parse
 check 'nextflow, parser v2: every profile parses' profiles_parse_together
 check 'nextflow: profile gpu takes the CUDA container where there is something to compute' gpu_takes_the_cuda_container
+check 'nextflow: a task that waits for a service takes no card' waiting_takes_no_card
 for parser in $parsers; do
   check "nextflow, parser $parser: each module and the scatter give the coreset of the command" modules_run $parser
 done
@@ -200,8 +259,18 @@ samplesheet
 check 'nextflow: the pipeline, one task for each set' pipeline_runs pipeline v2 test
 check 'nextflow: MultiQC tells what was kept' multiqc_tells pipeline
 check 'nextflow: the pipeline in shards' pipeline_runs shards v1 test --shards 3 --skip_multiqc
+check 'nextflow: groups of a clusterer, one task' groups_of_a_clusterer 1
+check 'nextflow: groups of a clusterer, in shards' groups_of_a_clusterer 2
 check 'nextflow: a bad samplesheet is refused by row and column' bad_samplesheet
 check 'nextflow: a busy service is tried again' busy_is_tried_again
 check 'nextflow: bad input is not tried again' bad_input_is_not_tried_again
 check 'nextflow: the example of two lines' example_of_two_lines
 check 'nextflow: the pipeline through a service' through_a_service
+if [ -n "$weed" ]; then
+  # shellcheck source-path=SCRIPTDIR
+  source "$here/store.sh"
+  start_store
+  check 'nextflow: objects by reference, and one that changed' objects_by_reference
+else
+  echo 'left out      nextflow: object storage, as BIOPRUNE_TEST_WEED names no S3 server'
+fi

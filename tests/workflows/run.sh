@@ -2,7 +2,7 @@
 # Runs everything in nextflow/ and snakemake/ for real on example records, and holds every way in to the coreset of the
 # plain command, byte for byte.
 #
-#   tests/workflows/run.sh BIOPRUNE [nextflow|snakemake]
+#   tests/workflows/run.sh BIOPRUNE [nextflow|snakemake|slurm]
 #
 # BIOPRUNE is the built program. Needs Java 17, Maven, and Python 3.11 with venv; Nextflow and Snakemake are installed into
 # the folder BIOPRUNE_TEST_WORKFLOWS, or into target/workflows. BIOPRUNE_TEST_WEED names SeaweedFS: its checks need it.
@@ -24,15 +24,31 @@ store=''
 trap '[ -z "$store" ] || kill -9 "$store"; rm -rf "$work"' EXIT
 mkdir "$work/bin"
 ln -s "$program" "$work/bin/bioprune"
+chaos_rounds=${BIOPRUNE_CHAOS:-0}
 weed=${BIOPRUNE_TEST_WEED-}
 unset "${!BIOPRUNE_@}"
 export PATH=$work/bin:$PATH
 
-# Every sixteenth record of the example: some of each family.
+# Every sixteenth record of the RNA example, some of each family; and every fortieth of the proteins.
 gzip -dc "$root/examples/rna/rfam_cm_samples.fa.gz" | awk '/^>/ { take = n++ % 16 == 0 } take' > "$work/set.fa"
+mkdir "$work/proteins"
+gzip -dc "$root/examples/protein/uniprot_sample.fa.gz" | awk '/^>/ { take = n++ % 40 == 0 } take' > "$work/proteins/set.fa"
 expected=$work/expected
+expected_proteins=$work/proteins/expected
+expected_balanced=$work/balanced
 # by the name that tasks see, which is written into the scores
-(cd "$work" && bioprune prune set.fa --keep 10% --mask-passes 1 --sample 50 -o "$expected" --quiet)
+for folder in "$work" "$work/proteins"; do
+  (cd "$folder" && bioprune prune set.fa --keep 10% --mask-passes 1 --sample 50 -o expected --quiet)
+done
+
+# As mmseqs/easycluster writes it: the first record of a family, then each of the family.
+awk '/^>/ { id = substr($1, 2); if (!($2 in first)) first[$2] = id; print first[$2] "\t" id }' "$work/set.fa" > "$work/clusters.tsv"
+(cd "$work" && bioprune prune set.fa --keep 10% --mask-passes 1 --sample 50 --strategy balanced --cap-per-group 1 \
+  --groups clusters.tsv -o balanced --quiet)
+if cmp -s "$expected/selected.tsv" "$expected_balanced/selected.tsv"; then
+  echo 'the groups make no difference to the coreset, so the checks of groups would see nothing'
+  exit 1
+fi
 
 for engine in $engines; do
   "install_$engine"

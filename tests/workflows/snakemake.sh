@@ -10,7 +10,7 @@ sm() {
   shift
   mkdir -p "$folder"
   cd "$folder"
-  ln -sf "$work/set.fa" set.fa
+  ln -sf "$work/set.fa" "$work/proteins" .
   printf 'sample\tsequences\nset\tset.fa\n' > samples.tsv
   printf 'samples: samples.tsv\nkeep: 10%%\nmask_passes: 1\nsample: 50\n' > config.yaml
   snakemake "$@"
@@ -35,6 +35,13 @@ wrapper_prune() {
     --cores 2
   same_coreset pruned
   cmp "$expected/scores.parquet" pruned/scores.parquet
+}
+
+wrapper_prune_on_proteins() {
+  sm wrapper-proteins --version
+  ln -sf proteins/set.fa set.fa
+  snakemake --snakefile "$workflow/wrappers/bio/bioprune/prune/test/Snakefile" --config wrappers="$workflow/wrappers" --cores 2
+  same_proteins pruned
 }
 
 # The test of `select` goes through the wrappers of all steps.
@@ -68,10 +75,22 @@ wrapper_refuses_other_names() {
 }
 
 workflow_runs() {
-  sm "workflow-$1" --snakefile "$snakefile" --configfile config.yaml --config shards="$1" --cores 2
+  sm "workflow-$1" --version
+  printf 'sample\tsequences\nset\tset.fa\nproteins\tproteins/set.fa\n' > samples.tsv
+  snakemake --snakefile "$snakefile" --configfile config.yaml --config shards="$1" --cores 2
   same_coreset results/set
+  cmp "$expected_proteins/coreset.fa.gz" results/proteins/coreset.fa.gz
   cmp "$expected/scores.parquet" results/set/scores.parquet
   cmp "$expected/curvature.safetensors" results/set/curvature.safetensors
+}
+
+# groups_of_a_clusterer SHARDS
+groups_of_a_clusterer() {
+  sm "groups-$1" --version
+  printf 'sample\tsequences\tgroups\nset\tset.fa\t%s\n' "$work/clusters.tsv" > samples.tsv
+  snakemake --snakefile "$snakefile" --configfile config.yaml \
+    --config shards="$1" strategy=balanced cap_per_group=1 --cores 2
+  expected=$expected_balanced same_coreset results/set
 }
 
 nothing_is_done_twice() {
@@ -154,11 +173,14 @@ check 'snakemake: profile kubernetes' profile_parses_in_snakemake kubernetes --d
 check 'snakemake: profile aws-batch' profile_parses_in_snakemake aws-batch --default-storage-prefix s3://bucket \
   --aws-batch-region region --aws-batch-job-queue queue --aws-batch-job-role role
 check 'snakemake: the wrapper of prune gives the coreset of the command' wrapper_prune
+check 'snakemake: the wrapper of prune, on proteins' wrapper_prune_on_proteins
 check 'snakemake: the wrappers of the steps give the coreset of the command' wrappers_of_the_steps
 check 'snakemake: the test of each wrapper parses' test_of_each_wrapper_parses
 check 'snakemake: a wrapper refuses what its command does not write' wrapper_refuses_other_names
 check 'snakemake: the workflow gives the coreset of the command' workflow_runs 1
 check 'snakemake: the workflow in shards gives the coreset of the command' workflow_runs 3
+check 'snakemake: groups of a clusterer, one job' groups_of_a_clusterer 1
+check 'snakemake: groups of a clusterer, in shards' groups_of_a_clusterer 2
 check 'snakemake: one service for all sets' service_for_all_sets
 if [ -n "${weed-}" ]; then
   # shellcheck source-path=SCRIPTDIR

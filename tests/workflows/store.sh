@@ -1,9 +1,10 @@
 # A real S3 server for the checks that need one. Sourced; uses $weed, $work and $root, sets $store and $s3.
 # shellcheck shell=bash
 
-# The ports: SeaweedFS takes the one 10,000 above each for itself.
+# Starts it, unless it runs. SeaweedFS takes the port 10,000 above each of its ports for itself.
 start_store() {
   local master volume
+  [ -z "$store" ] || return 0
   read -r master volume filer s3 <<< "$(python3 "$root/tests/api/ports.py")"
   mkdir "$work/store"
   cat > "$work/s3.json" << JSON

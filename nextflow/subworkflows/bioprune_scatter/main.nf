@@ -9,7 +9,7 @@ include { BIOPRUNE_SELECT                            } from '../../modules/biopr
 
 workflow BIOPRUNE_SCATTER {
     take:
-    ch_sequences // channel: [ val(meta), path(sequences) ]
+    ch_sequences // channel: [ val(meta), path(sequences), path(groups) ]; `[]` for no groups
     ch_model     // value: path(model), or [] for the model that ships
     keep         // value: how much to keep of each set: '10%', 200000 or '50Mres'
     shards       // integer: tasks that each of the two long steps is cut into
@@ -17,10 +17,12 @@ workflow BIOPRUNE_SCATTER {
     main:
     ch_shards = channel.of(1..shards).map { index -> "${index}/${shards}".toString() }
 
-    BIOPRUNE_CURVATURE(ch_sequences.combine(ch_shards), ch_model)
+    ch_scored_sets = ch_sequences.map { meta, sequences, _groups -> [meta, sequences] }
+
+    BIOPRUNE_CURVATURE(ch_scored_sets.combine(ch_shards), ch_model)
     BIOPRUNE_MERGE_CURVATURE(gather(BIOPRUNE_CURVATURE.out.curvature, shards))
 
-    ch_scored = ch_sequences
+    ch_scored = ch_scored_sets
         .join(BIOPRUNE_MERGE_CURVATURE.out.merged)
         .combine(ch_shards)
     BIOPRUNE_SCORE(ch_scored, ch_model)
@@ -28,7 +30,7 @@ workflow BIOPRUNE_SCATTER {
 
     ch_selected = BIOPRUNE_MERGE_SCORES.out.merged
         .join(ch_sequences)
-        .map { meta, scores, sequences -> [meta, scores, sequences, []] }
+        .map { meta, scores, sequences, groups -> [meta, scores, sequences, [], groups] }
     BIOPRUNE_SELECT(ch_selected, keep)
 
     coreset   = BIOPRUNE_SELECT.out.coreset

@@ -1,6 +1,7 @@
 // The sets of a samplesheet, held to its schema. No plugin is needed, so that it works on machines without a network.
 
-// Returns a list of [ meta, [ files ] ]; rows of the same sample are files of one set, in the order of the rows.
+// Returns a list of [ meta, [ files ], groups ]; rows of the same sample are files of one set, in the order of the rows, and
+// name the same table of groups, or none.
 def readSamplesheet(sheet, schema_file) {
     def schema = new groovy.json.JsonSlurper().parseText(schema_file.text).items
     def rows   = sheet.splitCsv(header: true, strip: true)
@@ -26,7 +27,13 @@ def readSamplesheet(sheet, schema_file) {
     }
     return rows
         .groupBy { row -> row.sample }
-        .collect { sample, files -> [[id: sample], files.collect { row -> locate(row.sequences, sheet) }] }
+        .collect { sample, files ->
+            def tables = files.collect { row -> row.groups }.findAll().unique()
+            if (tables.size() > 1) {
+                error("${sheet}: sample '${sample}' has several tables of groups: ${tables.join(', ')}")
+            }
+            [[id: sample], files.collect { row -> locate(row.sequences, sheet) }, tables ? locate(tables[0], sheet) : []]
+        }
 }
 
 // What is neither absolute nor a URI lies beside the samplesheet.

@@ -9,18 +9,28 @@ validate(config, schema="../schemas/config.schema.yaml")
 
 
 def read_sets(table):
-    """Files of each sample, in the order of the rows. URIs go through the storage plugin of their scheme."""
-    sets = {}
+    """Files of each sample in the order of the rows, and its tables of groups."""
+    sets, groups = {}, {}
     with open(table, newline="") as lines:
         for row in csv.DictReader(lines, delimiter="\t"):
             validate(row, schema="../schemas/samples.schema.yaml")
-            name = row["sequences"]
-            file_or_object = storage(name) if "://" in name else name
-            sets.setdefault(row["sample"], []).append(file_or_object)
-    return sets
+            sets.setdefault(row["sample"], []).append(located(row["sequences"]))
+            if row.get("groups"):
+                groups.setdefault(row["sample"], set()).add(row["groups"])
+    for sample, tables in groups.items():
+        if len(tables) > 1:
+            raise WorkflowError(
+                f"{table}: sample {sample} has several tables of groups: {', '.join(sorted(tables))}"
+            )
+    return sets, {sample: located(tables.pop()) for sample, tables in groups.items()}
 
 
-SETS = read_sets(config["samples"])
+def located(name):
+    """URIs go through the storage plugin of their scheme."""
+    return storage(name) if "://" in name else name
+
+
+SETS, GROUPS = read_sets(config["samples"])
 
 OBJECTIVE = "--objective {objective} --mask-passes {mask_passes} --seed {seed}".format(
     **config
@@ -28,6 +38,8 @@ OBJECTIVE = "--objective {objective} --mask-passes {mask_passes} --seed {seed}".
 SAMPLE = "--sample {sample}".format(**config)
 SCORE = "--estimator {estimator} --damping {damping}".format(**config)
 STRATEGY = "--strategy {strategy}".format(**config)
+if config["cap_per_group"]:
+    STRATEGY += " --cap-per-group {cap_per_group}".format(**config)
 MODEL = [config["model"]] if config["model"] else []
 SERVER = ["results/bioprune.sock"] if config["service"] else []
 
@@ -43,6 +55,15 @@ wildcard_constraints:
 
 def sequences(wildcards):
     return SETS[wildcards.sample]
+
+
+def groups(wildcards):
+    """The table of a clusterer, for a set that has one."""
+    return GROUPS.get(wildcards.sample, [])
+
+
+def groups_option(wildcards, input):
+    return f"--groups {input.groups}" if input.groups else ""
 
 
 def model(wildcards, input):

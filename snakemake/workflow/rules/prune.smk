@@ -5,6 +5,7 @@ rule prune:
     input:
         sequences=sequences,
         model=MODEL,
+        groups=groups,
         server=SERVER,
     output:
         coreset="results/{sample}/coreset.fa.gz",
@@ -30,8 +31,9 @@ rule prune:
         keep=config["keep"],
         options=f"{OBJECTIVE} {SAMPLE} {SCORE} {STRATEGY}",
         model=model,
+        groups=groups_option,
         placement=placement,
         directory=subpath(output.coreset, parent=True),
     shell:
         "bioprune prune {input.sequences} --keep {params.keep} {params.options} {params.model}"
-        " {params.placement} --output {params.directory} > {log} 2>&1"
+        " {params.groups} {params.placement} --output {params.directory} > {log} 2>&1"

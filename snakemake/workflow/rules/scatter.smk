@@ -84,6 +84,7 @@ rule select:
     input:
         scores="results/{sample}/scores.parquet",
         sequences=sequences,
+        groups=groups,
     output:
         coreset="results/{sample}/coreset.fa.gz",
         selected="results/{sample}/selected.tsv",
@@ -103,7 +104,8 @@ rule select:
     params:
         keep=config["keep"],
         options=STRATEGY,
+        groups=groups_option,
         directory=subpath(output.coreset, parent=True),
     shell:
         "bioprune select {input.scores} --sequences {input.sequences} --keep {params.keep}"
-        " {params.options} --output {params.directory} > {log} 2>&1"
+        " {params.options} {params.groups} --output {params.directory} > {log} 2>&1"

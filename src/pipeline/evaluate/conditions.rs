@@ -3,6 +3,7 @@
 use super::super::prune::SCORES;
 use super::super::select::value_name;
 use super::super::{Context, ModelOptions, PruneRequest, prune, select};
+use super::composition;
 use super::pool::Pool;
 use super::request::{Control, EvaluateRequest};
 use crate::error::{Error, Result};
@@ -40,6 +41,8 @@ pub(super) enum Kind {
     Capped(u64),
     /// A draw with the lengths of another condition's records
     Lengths(usize),
+    /// A draw with the lengths and the composition of another condition's records
+    Composition(usize),
     Everything,
 }
 
@@ -174,7 +177,7 @@ pub(super) fn positions(pool: &Pool, request: &EvaluateRequest, context: &Contex
     dataset.records(None).map(|record| Ok(record?.position)).collect()
 }
 
-/// All conditions of a request, coresets first.
+/// All conditions of a request, coresets first; and the records of the coresets under the first seed.
 ///
 /// # Errors
 /// `Usage` where a strategy cannot be evaluated.
@@ -183,7 +186,7 @@ pub(super) fn plan(
     scored: &[Scored],
     given: Vec<(String, Vec<u32>)>,
     pool: &Pool,
-) -> Result<Vec<Condition>> {
+) -> Result<(Vec<Condition>, Vec<Vec<u32>>)> {
     let mut conditions: Vec<Condition> = Vec::new();
     let sweeps = |many: bool, text: String| if many { text } else { String::new() };
     for (scoring, named) in scored.iter().enumerate() {
@@ -207,8 +210,11 @@ pub(super) fn plan(
         controls: Vec::new(),
     }));
     let coresets = conditions.len();
+    let mut drawn = Vec::with_capacity(coresets);
     for coreset in 0..coresets {
-        let size = conditions[coreset].size(&conditions, scored, pool, request.seed)?;
+        let records = conditions[coreset].records(&drawn, scored, pool, request.seed)?;
+        let size = size(&records, pool);
+        drawn.push(records);
         for &control in &request.controls {
             let (name, kind) = match control {
                 Control::Everything => ("everything".to_string(), Kind::Everything),
@@ -220,6 +226,9 @@ pub(super) fn plan(
                 }
                 Control::Lengths => {
                     (format!("lengths-of-{}", conditions[coreset].name), Kind::Lengths(coreset))
+                }
+                Control::Composition => {
+                    (format!("composition-of-{}", conditions[coreset].name), Kind::Composition(coreset))
                 }
                 Control::Cap => (format!("random-{}-capped", size.records), Kind::Capped(size.records)),
                 // of a large coreset ten times as much is more than there is: `everything` stands for it
@@ -236,12 +245,18 @@ pub(super) fn plan(
             conditions[coreset].controls.push(place);
         }
     }
-    Ok(conditions)
+    Ok((conditions, drawn))
+}
+
+fn size(records: &[u32], pool: &Pool) -> Amount {
+    let residues = records.iter().map(|&place| u64::from(pool.residues[place as usize])).sum();
+    Amount { records: records.len() as u64, residues }
 }
 
 impl Condition {
-    /// The records to train on under a seed, as places in the pool, in its order.
-    pub fn records(&self, all: &[Condition], scored: &[Scored], pool: &Pool, seed: u64) -> Result<Vec<u32>> {
+    /// The records to train on under a seed, as places in the pool, in its order. `drawn` holds those of the conditions before
+    /// this one, under the same seed.
+    pub fn records(&self, drawn: &[Vec<u32>], scored: &[Scored], pool: &Pool, seed: u64) -> Result<Vec<u32>> {
         match &self.kind {
             Kind::Everything => Ok((0..pool.records.len() as u32).collect()),
             Kind::Given(records) => Ok(records.clone()),
@@ -261,17 +276,15 @@ impl Condition {
                 scored[*scoring].draw(&rule, *keep, seed)
             }
             Kind::Lengths(of) => {
-                let matched = all[*of].records(all, scored, pool, seed)?;
+                let matched = &drawn[*of];
                 let mut lengths = LengthHistogram::default();
                 lengths.extend(matched.iter().map(|&place| pool.residues[place as usize]));
                 scored[0].draw(&Rule::random_matched(&lengths)?, Budget::Records(matched.len() as u64), seed)
             }
+            Kind::Composition(of) => {
+                let hash = |place: u32| pool.records[place as usize].hash;
+                Ok(composition::matched(&pool.cells, hash, &drawn[*of], seed))
+            }
         }
-    }
-
-    fn size(&self, all: &[Condition], scored: &[Scored], pool: &Pool, seed: u64) -> Result<Amount> {
-        let records = self.records(all, scored, pool, seed)?;
-        let sum = records.iter().map(|&place| u64::from(pool.residues[place as usize])).sum();
-        Ok(Amount { records: records.len() as u64, residues: sum })
     }
 }

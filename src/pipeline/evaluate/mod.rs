@@ -1,5 +1,6 @@
 //! The evaluation job: coresets and controls in, trainings of the same model on each, and what may be said of them out.
 
+mod composition;
 mod conditions;
 mod pool;
 mod request;
@@ -65,6 +66,7 @@ pub fn evaluate(
     follow: &mut dyn FnMut(&EvaluationProgress),
 ) -> Result<EvaluateSummary> {
     let started = Started::now();
+    let request = &request.settled();
     let output: Location = request.output.parse()?;
     request.held_out.shares()?;
     request.trainer.options(request.seed, 1)?;
@@ -100,15 +102,24 @@ pub fn evaluate(
         .iter()
         .map(|scoring| scoring.score(request, (&pool, &positions), &output, context))
         .collect::<Result<Vec<_>>>()?;
-    let conditions = plan(request, &scored, given, &pool)?;
+    let (conditions, mut coresets) = plan(request, &scored, given, &pool)?;
     let seeds: Vec<u64> = (0..u64::from(request.seeds)).map(|i| request.seed + i).collect();
     let mut planned = Vec::new();
     // seed by seed: what is there when it is stopped can be compared
     for &seed in &seeds {
-        for (place, condition) in conditions.iter().enumerate() {
-            let records = condition.records(&conditions, &scored, &pool, seed)?;
-            planned.push(Planned { condition: place, name: condition.name.clone(), seed, records });
+        // the coresets of the first seed are there already
+        let mut drawn = std::mem::take(&mut coresets);
+        for condition in &conditions[drawn.len()..] {
+            let records = condition.records(&drawn, &scored, &pool, seed)?;
+            drawn.push(records);
         }
+        let of_seed = conditions.iter().zip(drawn).enumerate();
+        planned.extend(of_seed.map(|(place, (condition, records))| Planned {
+            condition: place,
+            name: condition.name.clone(),
+            seed,
+            records,
+        }));
     }
     let runs =
         Runs { pool: &pool, trainer: &request.trainer, tokenizer: &tokenizer, output: &output, context };

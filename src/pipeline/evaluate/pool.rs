@@ -4,6 +4,7 @@ use super::super::Context;
 use super::super::coreset::CORESET;
 use super::super::reading::Reading;
 use super::super::train::keep_sequence;
+use super::composition;
 use super::request::HeldOutOptions;
 use crate::error::{Code, Error, Result};
 use crate::sequence::{CoresetWriter, Dataset, InputFormat, InputOptions};
@@ -19,6 +20,8 @@ pub(super) struct Pool {
     pub records: Vec<EncodedRecord>,
     /// Length of each of them
     pub residues: Vec<u32>,
+    /// Its length and composition, as a cell
+    pub cells: Vec<u64>,
     /// Group of each of them, for selections; none where it is its own
     pub keys: Vec<Option<u64>>,
     /// All records of groups that are in no training
@@ -58,13 +61,14 @@ impl Pool {
                 EncodedRecord { hash: record.hash, tokens: record.tokens, group: 0 },
             ));
         }
-        let (mut records, mut residues, mut keys, mut places) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut records, mut residues, mut cells) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut keys, mut places) = (Vec::new(), Vec::new());
         let (mut new_groups, mut seen_groups) = (Vec::new(), Vec::new());
         for ((place, length, record), dealt) in all.into_iter().zip(splitter.finish()?) {
             let record = EncodedRecord { group: dealt.group, ..record };
             match dealt.part {
                 Part::Training => {
+                    cells.push(composition::cell(tokenizer, &record.tokens, length));
                     records.push(record);
                     residues.push(length);
                     keys.push(dealt.key);
@@ -91,7 +95,7 @@ impl Pool {
             )));
         }
         let file = write(&dataset, &places, location, context)?;
-        Ok(Pool { records, residues, keys, new_groups, seen_groups, held_out, leaks, file })
+        Ok(Pool { records, residues, cells, keys, new_groups, seen_groups, held_out, leaks, file })
     }
 }
 

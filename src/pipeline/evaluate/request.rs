@@ -2,6 +2,7 @@
 
 use super::super::{ModelOptions, SampleOptions};
 use crate::error::{Error, Result};
+use crate::groups::GroupSource;
 use crate::influence::{Damping, Estimator, Objective};
 use crate::model::{Dimensions, esm2, rna_fm};
 use crate::selection::{Budget, Cap, Strategy};
@@ -39,7 +40,7 @@ pub struct EvaluateRequest {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "records,residues,lengths,cap,ten-times,everything"
+        default_value = "records,residues,lengths,composition,cap,ten-times,everything"
     )]
     pub controls: Vec<Control>,
 
@@ -88,6 +89,22 @@ pub struct EvaluateRequest {
     pub input: InputOptions,
 }
 
+impl EvaluateRequest {
+    /// The request with what was left to be chosen: without groups, those of near-duplicates, so that none is on two sides.
+    pub(super) fn settled(&self) -> EvaluateRequest {
+        let mut settled = self.clone();
+        let groups = &mut settled.held_out.split.groups.groups;
+        if groups.is_none() {
+            log::warn!(
+                "no groups were given: groups of near-duplicates are held out and capped (--groups near). Families or clusters, by \
+                 --groups with a table or header:REGEX, are a harder test: near-duplicates leave out remote relatives"
+            );
+            *groups = Some(GroupSource::Near);
+        }
+        settled
+    }
+}
+
 /// What the trained models are measured on: groups that are in no condition.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Held-out records")]
@@ -109,13 +126,8 @@ impl HeldOutOptions {
     /// What is held out.
     ///
     /// # Errors
-    /// `Usage` where nothing tells the groups, or none is to be held out.
+    /// `Usage` where no group is to be held out.
     pub(super) fn shares(&self) -> Result<Shares> {
-        if self.split.groups.groups.is_none() {
-            return Err(Error::usage(
-                "whole groups are held out, never single near-duplicates: --groups tells them, by a table, header:REGEX or source",
-            ));
-        }
         if self.holdout == 0.0 {
             return Err(Error::usage("--holdout 0: allowed is a share of the groups above 0 and below 1"));
         }
@@ -133,6 +145,9 @@ pub enum Control {
     Residues,
     /// A random draw of as many records with the same lengths
     Lengths,
+    /// A random draw of as many records with the same lengths and the same share of G and C; of proteins, of hydrophobic and
+    /// of charged residues
+    Composition,
     /// A random draw of as many records under the cap of a group that `balanced` has
     Cap,
     /// A random draw of ten times as many records

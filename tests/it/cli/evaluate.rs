@@ -1,6 +1,6 @@
 //! `evaluate` through the command line: verdicts on data whose answer is known, and an evaluation that goes on.
 
-use super::{bioprune, run, stderr, stdout};
+use super::{bioprune, stderr, stdout};
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs;
@@ -97,10 +97,6 @@ fn what_cannot_be_evaluated_is_refused() {
     };
     refused(&["--selection", "other.fa"], 65, "stranger");
     refused(&["--selection", "missing.fa"], 66, "missing.fa");
-    let without_groups =
-        run(&["evaluate", folder.path().join("all.fa").to_str().unwrap(), "-o", "out", "--keep", "10%"]);
-    assert_eq!(without_groups.status.code(), Some(2));
-    assert!(stderr(&without_groups).contains("--groups"), "{}", stderr(&without_groups));
     // all records are of one group
     let arguments = "evaluate all.fa -o one --keep 10% --groups header:^(F)";
     fs::write(folder.path().join("all.fa"), ">F_1\nACGUACGU\n>F_2\nACGUUUGU\n").unwrap();
@@ -108,4 +104,29 @@ fn what_cannot_be_evaluated_is_refused() {
         bioprune(&arguments.split(' ').collect::<Vec<_>>()).current_dir(folder.path()).output().unwrap();
     assert_eq!(one.status.code(), Some(65), "{}", stderr(&one));
     assert!(stderr(&one).contains("several groups"), "{}", stderr(&one));
+}
+
+#[test]
+fn without_groups_near_duplicates_are_held_out_and_controls_match_the_composition() {
+    let folder = TempDir::new().unwrap();
+    inputs(folder.path());
+    let arguments = "evaluate varied.fa -o out --json --keep 30% --strategies balanced --controls lengths,composition --seeds 1 --steps 10 \
+                     --step-tokens 512 --layers 1 --hidden-size 16 --heads 2 --max-tokens 64 --mask-passes 1 --sample 50";
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    let output = bioprune(&arguments).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("groups of near-duplicates are held out"), "{}", stderr(&output));
+    let evaluation = json(&folder.path().join("out/evaluation.json"));
+    assert_eq!(evaluation["parameters"]["groups"], "near");
+    let conditions = evaluation["conditions"].as_array().unwrap();
+    let training = |name: &str| {
+        let found = conditions.iter().find(|condition| condition["name"] == name).unwrap();
+        found["trainings"][0].clone()
+    };
+    let (coreset, control) = (training("balanced"), training("composition-of-balanced"));
+    assert_eq!(coreset["records"], control["records"]);
+    // all are of one length
+    assert_eq!(coreset["residues"], control["residues"]);
+    assert_ne!(coreset["new_groups"], control["new_groups"]);
+    assert_eq!(verdict(&evaluation, "balanced", "composition-of-balanced"), "too-few-seeds");
 }

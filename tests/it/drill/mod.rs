@@ -1,7 +1,9 @@
 //! Drills: what happens when processes are killed, stores fail and disks are full. Each ends with the bytes of a run
 //! that nothing happened to. `BIOPRUNE_CHAOS` repeats them as often as it says (`just chaos`).
 
+mod clock;
 mod command;
+mod disk;
 mod faults;
 mod proxy;
 mod replicas;
@@ -11,7 +13,6 @@ use crate::example;
 use crate::support::s3::S3Server;
 use serde_json::{Value, json};
 use std::process::Command;
-
 use std::time::{Duration, Instant};
 
 /// Records that are scored for a few seconds on one thread.

@@ -6,7 +6,7 @@ process BIOPRUNE_PRUNE {
     container "${ task.accelerator ? 'bioprune/bioprune-cuda:0.1.0' : 'bioprune/bioprune:0.1.0' }"
 
     input:
-    tuple val(meta), path(sequences)
+    tuple val(meta), path(sequences), path(groups, stageAs: 'groups/*')
     path model
     val keep
 
@@ -26,6 +26,7 @@ process BIOPRUNE_PRUNE {
     def args      = task.ext.args ?: ''
     prefix        = task.ext.prefix ?: "${meta.id}"
     def model_arg = model ? "--model ${model}" : ''
+    def group_arg = groups ? "--groups ${groups}" : ''
     def device    = task.accelerator ? 'cuda' : 'cpu'
     """
     # a service, if one is named, has a device and threads of its own
@@ -34,6 +35,7 @@ process BIOPRUNE_PRUNE {
     bioprune prune \\
         --keep ${keep} \\
         ${model_arg} \\
+        ${group_arg} \\
         ${args} \\
         --output ${prefix}/ \\
         ${sequences}

@@ -6,7 +6,7 @@ process BIOPRUNE_SELECT {
     container "${ task.accelerator ? 'bioprune/bioprune-cuda:0.1.0' : 'bioprune/bioprune:0.1.0' }"
 
     input:
-    tuple val(meta), path(scores), path(sequences), path(matched)
+    tuple val(meta), path(scores), path(sequences), path(matched), path(groups, stageAs: 'groups/*')
     val keep
 
     output:
@@ -23,10 +23,12 @@ process BIOPRUNE_SELECT {
     def args        = task.ext.args ?: ''
     prefix          = task.ext.prefix ?: "${meta.id}"
     def matched_arg = matched ? "--match ${matched}" : ''
+    def group_arg   = groups ? "--groups ${groups}" : ''
     """
     bioprune select \\
         --keep ${keep} \\
         ${matched_arg} \\
+        ${group_arg} \\
         ${args} \\
         --output ${prefix}/ \\
         ${scores} \\

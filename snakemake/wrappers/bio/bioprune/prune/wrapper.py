@@ -21,6 +21,9 @@ if os.environ.get("BIOPRUNE_SERVER"):
 model = snakemake.input.get("model", "")
 model = f"--model {model}" if model else ""
 
+groups = snakemake.input.get("groups", "")
+groups = f"--groups {groups}" if groups else ""
+
 # the files of one folder, under the names that bioprune gives them
 names = {
     "coreset.fa.gz",
@@ -42,5 +45,5 @@ folder = folders.pop() or "."
 
 shell(
     "bioprune prune {sequences} --keep {snakemake.params.keep} {model}"
-    " {placement} {extra} --output {folder} {log}"
+    " {placement} {groups} {extra} --output {folder} {log}"
 )

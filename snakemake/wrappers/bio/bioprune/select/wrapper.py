@@ -13,6 +13,9 @@ extra = snakemake.params.get("extra", "")
 matched = snakemake.input.get("matched", "")
 matched = f"--match {matched}" if matched else ""
 
+groups = snakemake.input.get("groups", "")
+groups = f"--groups {groups}" if groups else ""
+
 # the files of one folder, under the names that bioprune gives them
 names = {"coreset.fa.gz", "selected.tsv", "report.html", "manifest.json"}
 folders = {os.path.dirname(path) for path in snakemake.output}
@@ -27,5 +30,5 @@ folder = folders.pop() or "."
 
 shell(
     "bioprune select {snakemake.input.scores} --sequences {snakemake.input.sequences}"
-    " --keep {snakemake.params.keep} {matched} {extra} --output {folder} {log}"
+    " --keep {snakemake.params.keep} {matched} {groups} {extra} --output {folder} {log}"
 )

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# The study of README.md, part by part. Each part may be stopped and started again: it goes on from what is there.
+#
+#     DATA=/data OUT=/results docs/study/study.sh PART...
+#
+# DATA   folder with the files that README.md names
+# OUT    folder for the results (default: study-results)
+# BIOPRUNE, THREADS, SEEDS, STEPS   program (default: bioprune), threads (0: all), seeds of a claim (5), steps of a training
+set -euo pipefail
+
+: "${DATA:?the folder with the data that docs/study/README.md names}"
+OUT=${OUT:-study-results}
+BIOPRUNE=${BIOPRUNE:-bioprune}
+THREADS=${THREADS:-0}
+SEEDS=${SEEDS:-5}
+STEPS=${STEPS:-1500}
+HERE=$(cd "$(dirname "$0")" && pwd)
+
+RNA=$DATA/rna/rfam14.2_seed.fa.gz
+REDUNDANT=$DATA/rna/rf00002_5.8S_redundant.fa.gz
+STRUCTURES=$DATA/rna/rfam14.2_seed_consensus_ss.tsv.gz
+PROTEIN=$DATA/protein/proteins_core.fa.gz
+CLUSTERS=$DATA/protein/proteins_core_clusters.tsv.gz
+SS3=$DATA/protein/flip_ss3.tsv.gz
+
+# The split hangs on the seed, the group and the record alone: with these options train and evaluate hold out the same records.
+RNA_SPLIT=(--groups 'header:(RF\d{5})' --holdout-groups 'header:clan=(CL\d+)' --holdout 0.15 --holdout-records 0.03 --seed 0)
+PROTEIN_SPLIT=(--groups "$CLUSTERS" --groups-columns id,cluster30 --holdout 0.15 --holdout-records 0.03 --seed 0)
+
+# Trains the model that scores on everything that is not held out. It has 1,024 positions and RNA-FM's alphabet, as paper-code asks.
+reference() { # NAME ARCHITECTURE SPLIT INPUT...
+    local model=$OUT/$1.safetensors architecture=$2
+    local -n split=$3
+    shift 3
+    [ -e "$model" ] && return
+    "$BIOPRUNE" train "$@" -o "$model" --architecture "$architecture" "${split[@]}" --layers 4 --hidden-size 64 --heads 4 \
+        --ffn-size 256 --max-tokens 1024 --crop 160 --balance 16 --steps "$STEPS" --learning-rate 3e-3 --threads "$THREADS"
+}
+
+evaluate() { # NAME MODEL SPLIT OPTIONS AND INPUTS...
+    local name=$1 model=$OUT/$2.safetensors
+    local -n evaluated_split=$3
+    shift 3
+    "$BIOPRUNE" evaluate -o "$OUT/$name" --model "$model" "${evaluated_split[@]}" --seeds "$SEEDS" --steps "$STEPS" \
+        --threads "$THREADS" "$@"
+}
+
+# id, sequence and so on, tab-separated, become FASTA.
+fasta() { # TABLE ID-COLUMN SEQUENCE-COLUMN
+    zcat "$1" | awk -F '\t' -v id="$2" -v sequence="$3" 'NR > 1 { print ">" $id "\n" $sequence }'
+}
+
+part() {
+    case $1 in
+    near)
+        for set in "rna $RNA rna-nano" "protein $PROTEIN protein-nano"; do
+            read -r name input model <<<"$set"
+            [ -e "$OUT/near-$name.parquet" ] || "$BIOPRUNE" score "$input" -o "$OUT/near-$name.parquet" --model "$model" \
+                --objective reconstruction --sample 100 --threads "$THREADS"
+            time "$BIOPRUNE" select "$OUT/near-$name.parquet" --keep 100% -o "$OUT/near-$name" --strategy top-k --groups near
+        done
+        "$HERE/compare_groups.py" "$OUT/near-protein/selected.tsv" "$CLUSTERS:id,cluster50" "$CLUSTERS:id,cluster30"
+        zcat "$RNA" | sed -n 's/^>\(\(RF[0-9]*\)|[^ ]*\).*/\1\t\2/p' >"$OUT/families.tsv"
+        "$HERE/compare_groups.py" "$OUT/near-rna/selected.tsv" "$OUT/families.tsv"
+        ;;
+    rna-reference) reference rna-reference rna-fm RNA_SPLIT "$RNA" "$REDUNDANT" ;;
+    protein-reference) reference protein-reference esm-2 PROTEIN_SPLIT "$PROTEIN" ;;
+    # The claims: with and without the over-represented family.
+    rna-redundant)
+        part rna-reference
+        evaluate rna-redundant rna-reference RNA_SPLIT --keep 10% --strategies top-k,coverage,balanced "$RNA" "$REDUNDANT"
+        ;;
+    rna)
+        part rna-reference
+        evaluate rna rna-reference RNA_SPLIT --keep 10% --strategies top-k,coverage,balanced "$RNA"
+        ;;
+    protein)
+        part protein-reference
+        evaluate protein protein-reference PROTEIN_SPLIT --keep 10% --strategies top-k,coverage,balanced "$PROTEIN"
+        ;;
+    # Sweeps: directions.
+    rna-budgets)
+        part rna-reference
+        evaluate rna-budgets rna-reference RNA_SPLIT --keep 1%,30% --strategies top-k,coverage,balanced \
+            --controls records,cap,composition "$RNA" "$REDUNDANT"
+        ;;
+    rna-scores)
+        part rna-reference
+        evaluate rna-scores rna-reference RNA_SPLIT --keep 10% --strategies balanced --controls cap,composition \
+            --objectives masked-lm,reconstruction,paper-code --estimators plain,debiased "$RNA" "$REDUNDANT"
+        ;;
+    rna-passes)
+        part rna-reference
+        evaluate rna-passes rna-reference RNA_SPLIT --keep 10% --strategies balanced --controls cap,composition \
+            --estimators plain,debiased --mask-passes 1,3,7 "$RNA" "$REDUNDANT"
+        ;;
+    protein-budgets)
+        part protein-reference
+        evaluate protein-budgets protein-reference PROTEIN_SPLIT --keep 1%,30% --strategies top-k,coverage,balanced \
+            --controls records,cap,composition "$PROTEIN"
+        ;;
+    # One epoch on the curvature sample before scoring, beside none.
+    rna-adapt)
+        part rna-reference
+        for adapt in "" --adapt; do
+            # shellcheck disable=SC2086
+            "$BIOPRUNE" prune "$OUT/rna/pool.fa.gz" -o "$OUT/rna-balanced$adapt" --keep 10% --strategy balanced \
+                --groups 'header:(RF\d{5})' --model "$OUT/rna-reference.safetensors" --threads "$THREADS" $adapt
+        done
+        evaluate rna-adapt rna-reference RNA_SPLIT --keep 10% --strategies balanced --controls cap \
+            --selection "$OUT/rna-balanced" "$OUT/rna-balanced--adapt" -- "$RNA"
+        ;;
+    # What embeddings tell: the models that ship, and their references.
+    probe-rna)
+        [ -e "$OUT/structures.fa" ] || fasta "$STRUCTURES" 1 3 >"$OUT/structures.fa"
+        for task in paired pair; do
+            "$BIOPRUNE" probe "$OUT/structures.fa" -o "$OUT/probe-rna-$task" --model rna-nano --task "$task" --labels "$STRUCTURES" \
+                --label consensus_dot_bracket --groups 'header:^(RF\d+)' --threads "$THREADS" --max-examples 20000 --on-illegal skip
+        done
+        ;;
+    probe-protein)
+        [ -e "$OUT/ss3.fa" ] || fasta "$SS3" 1 4 >"$OUT/ss3.fa"
+        zcat "$SS3" | awk -F '\t' 'NR == 1 { print $0 "\tsplit"; next }
+            { print $0 "\t" ($3 == "True" ? "valid" : $2) }' >"$OUT/ss3.tsv"
+        "$BIOPRUNE" probe "$OUT/ss3.fa" -o "$OUT/probe-protein-ss3" --model protein-nano --task residue --labels "$OUT/ss3.tsv" \
+            --label ss3 --mask resolved_mask --on-leak drop --threads "$THREADS" --max-examples 20000
+        ;;
+    *)
+        echo "study.sh: no part $1; README.md lists them" >&2
+        exit 2
+        ;;
+    esac
+}
+
+mkdir -p "$OUT"
+[ $# -gt 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+for name in "$@"; do
+    part "$name"
+done
