@@ -21,7 +21,7 @@ for option in "$@"; do
     --without-workflows) with_workflows=no with_slurm=no ;;
     --without-slurm) with_slurm=no ;;
     --without-containers) with_containers=no ;;
-    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
 done
 

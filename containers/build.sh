@@ -8,7 +8,7 @@
 # needs Python's cyclonedx-python-lib). Tags: bioprune/bioprune:VERSION (step) and bioprune/service:VERSION.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-program= sbom=
+program='' sbom=''
 while [ $# -gt 0 ]; do
   case $1 in
     --program) program=$(realpath "$2"); shift 2 ;;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The share of the limit that is planned with; readers, queues and the allocator have the rest.
 const PLANNED: f64 = 0.8;
+/// What a thread takes whatever the model: batches that wait for it and leave it, and the allocator's share. (Measured.)
+const THREAD: u64 = 12 << 20;
 /// Batches are not made smaller than this to keep threads: smaller products cost speed.
 const SMALLEST_BATCH: usize = 512;
 
@@ -24,7 +26,7 @@ impl Need {
         let d = d as u64;
         // f32: five vectors a token in the encoder, four in the head's gradient; a curvature sum is of 16 bytes, a
         // scorer holds four f32 matrices
-        Need { token: 9 * d * 4, fixed: 32 * d * d }
+        Need { token: 9 * d * 4, fixed: THREAD + 32 * d * d }
     }
 
     fn total(&self, threads: usize, batch_tokens: usize) -> u64 {

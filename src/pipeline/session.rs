@@ -14,6 +14,7 @@ use crate::influence::{
     Objective, PAPER_TOKENS, Sample, Scorer, Task, accumulate,
 };
 use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
+use crate::report::quantity::counted;
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
 use crate::tokenizer::{self, Alphabet};
@@ -264,14 +265,14 @@ fn width(options: &ModelOptions, model: &Model, placement: &Placement) -> (usize
         }
         _ => asked,
     };
-    if fitting != asked {
-        log::warn!(
-            "the memory that is granted here does not hold {} threads with batches of {} tokens",
-            asked.0,
-            asked.1
-        );
+    let told = |(threads, tokens): (usize, usize)| {
+        format!("{} and batches of {tokens} tokens", counted(threads as u64, "thread"))
+    };
+    if fitting == asked {
+        log::info!("{}", told(asked));
+    } else {
+        log::warn!("the memory granted here does not hold {}: {}", told(asked), told(fitting));
     }
-    log::info!("{} threads, batches of {} tokens", fitting.0, fitting.1);
     fitting
 }
 

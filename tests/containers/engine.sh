@@ -6,22 +6,28 @@
 build_options=(--pull=never --isolation=chroot --network=host)
 
 install_engine() {
-  if ! command -v buildah podman runc mmdebstrap > /dev/null 2>&1 || [ "$(command -v buildah podman runc mmdebstrap | wc -l)" -lt 4 ]; then
+  local program missing=()
+  for program in buildah podman runc mmdebstrap; do
+    command -v $program > /dev/null || missing+=("$program")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" != 0 ]; then
-      echo 'containers are tested with buildah, podman, runc and mmdebstrap, which are not installed (--without-containers goes without)' >&2
+      echo "containers are tested with ${missing[*]}, not installed here (--without-containers goes without)" >&2
       return 1
     fi
     apt-get -qq update
-    apt-get -qq install --no-install-recommends buildah podman runc mmdebstrap > /dev/null
+    apt-get -qq install --no-install-recommends netavark "${missing[@]}" > /dev/null
   fi
   # images of this run only: what else is on the machine is neither seen nor changed
+  local driver=overlay files
+  # one overlay does not lie on another
+  [ "$(stat -f -c %T "$work")" != overlayfs ] || driver=vfs
   cat > "$work/storage.conf" << STORAGE
 [storage]
-driver = "overlay"
+driver = "$driver"
 graphroot = "$work/images"
 runroot = "$work/run"
 STORAGE
-  local files
   files=$(ulimit -Hn)
   # runc and limits that are given: crun and podman's own ask for rights that a build machine need not have
   cat > "$work/containers.conf" << CONTAINERS
@@ -52,6 +58,8 @@ base_image() {
 
 # Containers first: their file systems are mounted below $work.
 remove_engine() {
+  # never the machine's own
+  [ "${CONTAINERS_STORAGE_CONF-}" = "$work/storage.conf" ] || return 0
   podman rm --all --force --time 0 > /dev/null 2>&1 || true
   podman rmi --all --force > /dev/null 2>&1 || true
 }

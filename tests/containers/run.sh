@@ -4,13 +4,14 @@
 #
 #   tests/containers/run.sh BIOPRUNE
 #
-# BIOPRUNE is the built program: the images take it as it is. As root it installs buildah, podman, runc and mmdebstrap; the
-# base image is made once, in the folder BIOPRUNE_TEST_CONTAINERS or target/containers. The Nextflow and Snakemake that
-# tests/workflows/run.sh installed (BIOPRUNE_TEST_WORKFLOWS) run steps in the image; without them this is said and left out.
+# BIOPRUNE is the built program: the images take it as it is. Needs Python 3.11 with venv, and npm; as root it installs
+# buildah, podman, runc and mmdebstrap. The base image is made once, in the folder BIOPRUNE_TEST_CONTAINERS or
+# target/containers. The Nextflow and Snakemake that tests/workflows/run.sh installed (BIOPRUNE_TEST_WORKFLOWS) run steps in
+# the image; without them this is said and left out.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-[ $# = 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 program=$(realpath "$1")
 tools=${BIOPRUNE_TEST_CONTAINERS:-${CARGO_TARGET_DIR:-$root/target}/containers}
 workflows=${BIOPRUNE_TEST_WORKFLOWS:-${CARGO_TARGET_DIR:-$root/target}/workflows}
