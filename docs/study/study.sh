@@ -45,9 +45,11 @@ evaluate() { # NAME MODEL SPLIT OPTIONS AND INPUTS...
         --threads "$THREADS" "$@"
 }
 
-# id, sequence and so on, tab-separated, become FASTA.
-fasta() { # TABLE ID-COLUMN SEQUENCE-COLUMN
-    zcat "$1" | awk -F '\t' -v id="$2" -v sequence="$3" 'NR > 1 { print ">" $id "\n" $sequence }'
+# id, sequence and so on, tab-separated, become FASTA; a file that is there is whole.
+fasta() { # FILE TABLE ID-COLUMN SEQUENCE-COLUMN
+    [ -e "$1" ] && return
+    zcat "$2" | awk -F '\t' -v id="$3" -v sequence="$4" 'NR > 1 { print ">" $id "\n" $sequence }' >"$1.part"
+    mv "$1.part" "$1"
 }
 
 part() {
@@ -112,14 +114,14 @@ part() {
         ;;
     # What embeddings tell: the models that ship, and their references.
     probe-rna)
-        [ -e "$OUT/structures.fa" ] || fasta "$STRUCTURES" 1 3 >"$OUT/structures.fa"
+        fasta "$OUT/structures.fa" "$STRUCTURES" 1 3
         for task in paired pair; do
             "$BIOPRUNE" probe "$OUT/structures.fa" -o "$OUT/probe-rna-$task" --model rna-nano --task "$task" --labels "$STRUCTURES" \
                 --label consensus_dot_bracket --groups 'header:^(RF\d+)' --threads "$THREADS" --max-examples 20000 --on-illegal skip
         done
         ;;
     probe-protein)
-        [ -e "$OUT/ss3.fa" ] || fasta "$SS3" 1 4 >"$OUT/ss3.fa"
+        fasta "$OUT/ss3.fa" "$SS3" 1 4
         zcat "$SS3" | awk -F '\t' 'NR == 1 { print $0 "\tsplit"; next }
             { print $0 "\t" ($3 == "True" ? "valid" : $2) }' >"$OUT/ss3.tsv"
         "$BIOPRUNE" probe "$OUT/ss3.fa" -o "$OUT/probe-protein-ss3" --model protein-nano --task residue --labels "$OUT/ss3.tsv" \

@@ -6,20 +6,36 @@ cluster() {
   "$here/slurm/cluster.sh" "$@"
 }
 
-# drill NAME TASK...: the name of the runs that follow; each TASK (STEP-SHARD) stops in the middle of its work.
+# drill NAME TASK=TIMES...: the name of the runs that follow; TASK (STEP-SHARD) stops in the middle of its work so many times.
 drill() {
   export DRILL=$work/drill/$1
-  local task
+  local stop
   shift
-  mkdir -p "$DRILL"/{again,begun,held,hold,run}
+  mkdir -p "$DRILL"/{begun,held,hold,run}
   cd "$DRILL/run"
-  for task; do : > "$DRILL/hold/$task"; done
+  for stop; do echo "${stop#*=}" > "$DRILL/hold/${stop%=*}"; done
+  deadline=$((SECONDS + 1200))
 }
 
-# The workflow of this check: it ends with the check, however that ends.
+# The workflow of this check: it ends with the check, however that ends, and so do its jobs.
 running() {
   engine=$1
-  trap 'kill -KILL "$engine" 2> /dev/null || true' EXIT
+  trap 'kill -KILL "$engine" 2> /dev/null || true; scancel --user root' EXIT
+}
+
+is_running() {
+  if [ $SECONDS -gt $deadline ]; then
+    echo 'this takes too long; the jobs are:'
+    squeue --states all
+    exit 1
+  fi
+  kill -0 "$engine" 2> /dev/null
+}
+
+# The workflow ends by itself, and well.
+ends() {
+  while is_running; do sleep 0.2; done
+  wait "$engine"
 }
 
 # start_nextflow [OPTION]...: in the background; sets `engine`.
@@ -41,19 +57,20 @@ start_snakemake() {
   running $!
 }
 
-# stopped TASK: waits until it stopped; sets its `node` and Slurm `job`.
+# stopped TASK [ATTEMPT]: waits until it stopped; sets its `node` and Slurm `job`.
 stopped() {
-  until [ -e "$DRILL/held/$1" ]; do
-    kill -0 "$engine" || { echo "the workflow ended, and $1 has not run"; return 1; }
+  until [ -e "$DRILL/held/$1.${2:-1}" ]; do
+    is_running || { echo "the workflow ended, and $1 did not stop"; return 1; }
     sleep 0.1
   done
-  read -r node job < "$DRILL/held/$1"
+  read -r node job < "$DRILL/held/$1.${2:-1}"
 }
 
 # requeued JOB: Slurm starts a job again two minutes after it lost it; this one as soon as it may be told to.
 requeued() {
-  until [ "$(squeue --noheader --jobs "$1" --format %t)" = PD ]; do sleep 0.1; done
+  until [ "$(squeue --noheader --jobs "$1" --format %t)" = PD ]; do is_running; sleep 0.1; done
   while [ "$(squeue --noheader --jobs "$1" --format %t)" = PD ]; do
+    is_running
     start_requeued
     sleep 0.5
   done
@@ -66,7 +83,7 @@ preempt() {
 
 # attempts TASK: how often it was begun.
 attempts() {
-  grep -c "^$1 " "$DRILL/tasks"
+  find "$DRILL/begun" -name "$1.*" | wc -l
 }
 
 # each_has_a_card: of every task that computes.
@@ -75,16 +92,16 @@ each_has_a_card() {
 }
 
 nextflow_loses_a_node_and_a_task() {
-  drill nextflow curvature-3 score-6
+  drill nextflow curvature-3=1 score-6=1
   start_nextflow
   stopped curvature-3
   cluster crash "$node"
   # a job of a node that is gone has no exit status
-  until [ "$(attempts curvature-3)" = 2 ]; do kill -0 "$engine"; sleep 0.1; done
+  until [ "$(attempts curvature-3)" = 2 ]; do is_running; sleep 0.1; done
   cluster join "$node"
   stopped score-6
   preempt "$node"
-  wait "$engine"
+  ends
   same_coreset results/set
   test "$(attempts curvature-3)" = 2
   test "$(attempts score-6)" = 2
@@ -93,13 +110,13 @@ nextflow_loses_a_node_and_a_task() {
 
 # The job of the first Nextflow is still there when the second one does its work anew, and both write at once.
 nextflow_is_killed() {
-  drill nextflow-killed score-5
+  drill nextflow-killed score-5=1
   start_nextflow
   stopped score-5
   kill -KILL "$engine"
   wait "$engine" || true
   start_nextflow -resume -with-trace trace.tsv
-  wait "$engine"
+  ends
   same_coreset results/set
   test "$(attempts score-5)" = 2
   test "$(cut -f 5 trace.tsv | grep -c CACHED)" -ge 9
@@ -108,31 +125,32 @@ nextflow_is_killed() {
 nextflow_on_proteins() {
   drill nextflow-proteins
   sheet=proteins.csv start_nextflow
-  wait "$engine"
+  ends
   same_proteins results/proteins
   test "$(wc -l < "$DRILL/tasks")" -ge 16
 }
 
 # Slurm itself starts what it lost again: under the same name, in the same folder.
 snakemake_loses_a_node_and_a_task() {
-  drill snakemake curvature-3 score-2 score-6
+  drill snakemake curvature-3=1 score-6=2
   start_snakemake
   stopped curvature-3
   cluster crash "$node"
   requeued "$job"
   cluster join "$node"
-  stopped score-2
+  stopped score-6
   preempt "$node"
   requeued "$job"
   # a ghost: the node is given up, but its task works on while its successor does
-  stopped score-6
+  stopped score-6 2
   cluster cut "$node"
   requeued "$job"
-  wait "$engine"
+  ends
   cluster join "$node"
   same_coreset results/set
   cmp "$expected/scores.parquet" results/set/scores.parquet
   cmp "$expected/curvature.safetensors" results/set/curvature.safetensors
+  test "$(attempts score-6)" = 3
   each_has_a_card
 }
 
@@ -152,7 +170,7 @@ chaos() {
   "start_$name"
   for _ in 1 2; do
     sleep $((RANDOM % 12 + 3))
-    kill -0 "$engine" 2> /dev/null || break
+    is_running || break
     node=n$((RANDOM % 2 + 1))
     case $((RANDOM % 4)) in
       0) echo "$node crashes"; cluster crash "$node" ;;
@@ -176,14 +194,12 @@ chaos() {
     cluster join "$node"
     start_requeued
   done
-  while kill -0 "$engine" 2> /dev/null; do
+  while is_running; do
     start_requeued
     sleep 2
   done
   wait "$engine"
   same_coreset results/set
-  # what a killed engine left behind
-  scancel --user root
 }
 
 resume_nextflow() {
