@@ -108,18 +108,28 @@ impl<'a> Parts<'a> {
 
     fn commit(&mut self) -> Result<()> {
         let Some(last) = self.rows.last().map(place) else { return Ok(()) };
-        let location = self.folder.join(&name(self.last));
-        let sink = self.context.storage.create(&location)?;
-        let mut writer = ScoresWriter::create(sink, ScoresFormat::Parquet, self.metadata.clone())?;
-        writer.write(&self.rows)?;
-        writer.finish(&self.counts)?.commit()?;
-        log::debug!("{} scores are committed in {location}", self.rows.len());
+        let written = self.write_part();
+        // another attempt at the same scores ended just then, and took the folder away
+        if written.is_err() && self.folder_is_gone() { self.write_part() } else { written }?;
+        log::debug!("{} scores are committed in {}", self.rows.len(), self.folder);
         self.rows.clear();
         self.counts = Counts::default();
         self.last = Some(last);
         self.committed = Instant::now();
         self.context.progress.committed();
         Ok(())
+    }
+
+    fn write_part(&self) -> Result<()> {
+        let sink = self.context.storage.create(&self.folder.join(&name(self.last)))?;
+        let mut writer = ScoresWriter::create(sink, ScoresFormat::Parquet, self.metadata.clone())?;
+        writer.write(&self.rows)?;
+        writer.finish(&self.counts)?.commit()?;
+        Ok(())
+    }
+
+    fn folder_is_gone(&self) -> bool {
+        self.context.storage.local_path(&self.folder).is_some_and(|path| !path.exists())
     }
 
     /// What a run that ends with this error leaves: all that is finished where the job may go on, else nothing.

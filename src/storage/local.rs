@@ -39,10 +39,11 @@ pub(super) fn delete(location: &Location, path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a directory with all that is in it.
+/// Removes a directory with all that is in it; what is written into it meanwhile may stay, as in a store.
 pub(super) fn clear(location: &Location, path: &Path) -> Result<()> {
+    use io::ErrorKind::{DirectoryNotEmpty, NotFound};
     match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if matches!(error.kind(), NotFound | DirectoryNotEmpty) => Ok(()),
         other => other.map_err(|error| from_io(Action::Delete, location, error)),
     }
 }

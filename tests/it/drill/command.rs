@@ -81,3 +81,27 @@ fn a_command_that_is_interrupted_goes_on_from_the_scores_that_it_committed() {
     assert!(reused.as_u64() > Some(0) && reused.as_u64() < scored.as_u64(), "{reused} of {scored}");
     assert_eq!(names(&out), ALL);
 }
+
+/// As on a cluster, where a job is started again because its node was given up, and the node still works.
+#[test]
+fn two_attempts_at_one_output_do_not_hinder_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("rna.fa"), input()).unwrap();
+    let (rna, clean_at, out) = (at("rna.fa"), at("clean"), at("out"));
+    let (rna, out_name) = (rna.to_str().unwrap(), out.to_str().unwrap());
+    let read = |name: &str| fs::read(clean_at.join(name)).unwrap();
+    let clean = clean_run(rna, clean_at.to_str().unwrap(), read, &[]);
+    for _ in 0..rounds(2) {
+        let attempts = [(); 2].map(|()| prune(rna, out_name).stderr(Stdio::piped()).spawn().unwrap());
+        for attempt in attempts {
+            let ended = attempt.wait_with_output().unwrap();
+            assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        }
+        assert_eq!(names(&out), ALL, "nothing is left over");
+        for name in SAME {
+            assert!(fs::read(out.join(name)).unwrap() == clean.file(name), "{name}");
+        }
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
