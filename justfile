@@ -26,6 +26,18 @@ chaos-slurm rounds='20':
     cargo build --locked --release
     BIOPRUNE_CHAOS={{rounds}} tests/workflows/run.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" slurm
 
+# 200 clients at once against a live service for so many seconds, and how long it takes them to look at a job
+load seconds='60':
+    BIOPRUNE_LOAD={{seconds}} cargo test --locked --release --test it many_clients -- --nocapture
+
+# the most memory held for a small object and for one of so many megabytes, local and in a store (needs BIOPRUNE_TEST_WEED)
+memory megabytes='2048':
+    BIOPRUNE_MEMORY_MB={{megabytes}} cargo test --locked --release --test it memory_does_not_grow -- --test-threads 1 --nocapture
+
+# so many mutated inputs for each reader: sequences, scores, curvature, requests, PyTorch files
+fuzz inputs='1000000':
+    BIOPRUNE_FUZZ_INPUTS={{inputs}} cargo test --locked --release --lib fuzz -- --nocapture
+
 # write the OpenAPI document that the service serves
 openapi:
     cargo run --locked --release -- openapi > openapi/openapi.json

@@ -14,6 +14,8 @@ pub mod client;
 pub mod confounds;
 pub mod error;
 pub mod evaluation;
+#[cfg(test)]
+mod fuzz;
 pub mod groups;
 pub mod hub;
 pub mod influence;

@@ -11,8 +11,10 @@ use xxhash_rust::xxh3::Xxh3;
 /// Sums are fixed-point numbers of 128 bits with this many bits after the point: a squared gradient entry is exact to
 /// 1e-24, and a thousand million records of entries up to 1e5 fit.
 const FRACTION_BITS: i32 = 80;
-/// Squared entries above this are refused: a sum of 2^31 of them still fits.
-const LARGEST_SQUARE: f64 = (1u64 << 16) as f64;
+/// Squared entries above this are refused.
+const LARGEST_SQUARE: u64 = 1 << 16;
+/// So many of the largest squares fit into a sum.
+const MOST_RECORDS: u64 = (1 << 31) - 1;
 const SCHEMA_VERSION: u32 = 1;
 
 /// A model by name and content.
@@ -76,7 +78,7 @@ impl CurvatureSum {
         for (sum, entry) in self.sum.iter_mut().zip(gradient) {
             // The square of an f32 is exact in f64, and the scale a power of two: only bits below 2^-80 are cut.
             let square = *entry as f64 * *entry as f64;
-            if square.is_nan() || square > LARGEST_SQUARE {
+            if square.is_nan() || square > LARGEST_SQUARE as f64 {
                 return Err(Error::model(format!(
                     "a gradient entry is {entry}; the model's numbers have run away (allowed are entries up to 256)"
                 )));
@@ -88,11 +90,21 @@ impl CurvatureSum {
     }
 
     /// Adds another part.
-    pub fn merge(&mut self, other: &CurvatureSum) {
+    ///
+    /// # Errors
+    /// `BadInput` where the two hold more records than a sum has room for.
+    pub fn merge(&mut self, other: &CurvatureSum) -> Result<()> {
+        let count = self.count.saturating_add(other.count);
+        if count > MOST_RECORDS {
+            return Err(Error::bad_input(format!(
+                "{count} records in one curvature; allowed are {MOST_RECORDS}"
+            )));
+        }
         for (sum, part) in self.sum.iter_mut().zip(&other.sum) {
             *sum += part;
         }
-        self.count += other.count;
+        self.count = count;
+        Ok(())
     }
 
     pub fn hidden_size(&self) -> usize {
@@ -176,8 +188,14 @@ impl CurvatureSum {
         }
         let sum: Vec<i128> =
             high.iter().zip(&low).map(|(high, low)| ((*high as i64 as i128) << 64) | *low as i128).collect();
-        if sum.iter().any(|sum| *sum < 0) {
-            return Err(bad("a sum of squares is negative".to_string()));
+        if hidden_size == 0 || count > MOST_RECORDS {
+            return Err(bad(format!(
+                "{count} records of [{hidden_size}, {hidden_size}]; allowed are at most {MOST_RECORDS}, of at least one entry"
+            )));
+        }
+        let largest = (i128::from(count) * i128::from(LARGEST_SQUARE)) << FRACTION_BITS;
+        if sum.iter().any(|sum| !(0..=largest).contains(sum)) {
+            return Err(bad(format!("a sum of {count} squares is negative, or larger than they can be")));
         }
         Ok((CurvatureSum { hidden_size, sum, count }, metadata))
     }
@@ -228,14 +246,14 @@ impl Curvature {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn gradient(seed: usize) -> Vec<f32> {
+    pub(in crate::influence) fn gradient(seed: usize) -> Vec<f32> {
         (0..9).map(|i| ((i * 31 + seed * 17) % 23) as f32 * 1.37e-4 - 1e-3).collect()
     }
 
-    fn metadata() -> CurvatureMetadata {
+    pub(in crate::influence) fn metadata() -> CurvatureMetadata {
         CurvatureMetadata {
             schema_version: SCHEMA_VERSION,
             tool_version: "0".into(),
@@ -258,7 +276,7 @@ mod tests {
         (0..20).for_each(|i| whole.add(&gradient(i)).unwrap());
         let (mut even, mut odd) = (CurvatureSum::new(3), CurvatureSum::new(3));
         (0..20).rev().for_each(|i| if i % 2 == 0 { &mut even } else { &mut odd }.add(&gradient(i)).unwrap());
-        odd.merge(&even);
+        odd.merge(&even).unwrap();
         assert_eq!(odd, whole);
         assert_eq!(odd.digest(), whole.digest());
         for (index, f) in whole.diagonal().iter().enumerate() {

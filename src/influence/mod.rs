@@ -10,6 +10,8 @@
 //! form is bioprune's own: an unbiased estimate of the squared expected gradient. Nothing here knows of files.
 
 mod curvature;
+#[cfg(test)]
+mod fuzz;
 mod gradient;
 mod options;
 mod scorer;

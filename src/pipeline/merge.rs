@@ -55,7 +55,7 @@ fn merge_curvatures(parts: &[Location], output: &Location, context: &Context) ->
                         "{named} and {part} are not parts of one curvature: model, objective, sample or sources differ"
                     )));
                 }
-                total.merge(&sum);
+                total.merge(&sum)?;
             }
         }
     }
@@ -76,13 +76,9 @@ fn complete(mut shards: Vec<(Shard, &Location)>) -> Result<()> {
             )));
         }
     }
-    let count = shards.first().map_or(0, |(shard, _)| shard.count);
-    let missing: Vec<_> = (1..=count)
-        .filter(|index| !shards.iter().any(|(shard, _)| shard.index == *index))
-        .map(|index| format!("{index}/{count}"))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
+    let shards: Vec<_> = shards.iter().map(|(shard, _)| *shard).collect();
+    match Shard::missing(&shards) {
+        None => Ok(()),
+        Some(missing) => Err(Error::bad_input(format!("shards {missing} are missing"))),
     }
-    Err(Error::bad_input(format!("shards {} are missing", missing.join(", "))))
 }

@@ -150,6 +150,11 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Removes the parts of a scores file that is whole, which a run that was killed right after it wrote it has left.
+pub(super) fn clear_left(output: &Location, context: &Context) -> Result<()> {
+    context.storage.clear(&folder(output))
+}
+
 fn folder(output: &Location) -> Location {
     output.beside(&format!("_{}.parts/", output.file_name()))
 }

@@ -3,7 +3,9 @@
 use super::select::{Job, Started, clear, open, output_file};
 use super::session::Session;
 use super::validate::check_estimator;
-use super::{Context, Counts, CurvatureSummary, PruneRequest, PruneSummary, ScoreSummary, curvature, score};
+use super::{
+    Context, Counts, CurvatureSummary, PruneRequest, PruneSummary, ScoreSummary, curvature, parts, score,
+};
 use crate::error::{Code, Result};
 use crate::influence::{CurvatureMetadata, CurvatureSum};
 use crate::report::OutputFile;
@@ -97,6 +99,7 @@ fn score_step(
                 log::info!("{location} is used again");
                 session.context.storage.adopt(location);
                 outputs.push(digest(&info, session.context)?);
+                parts::clear_left(location, session.context)?;
                 return Ok(ScoreSummary::reused(location, session, scores.counts()?));
             }
             _ => log::info!("{location} is of another run and is replaced"),

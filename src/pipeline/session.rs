@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
             tracker.advance(records, tokens)
         })?;
         tracker.finish();
-        workers.iter().for_each(|worker| sum.merge(&worker.sum));
+        workers.iter().try_for_each(|worker| sum.merge(&worker.sum))?;
         Ok((sum, reading.into_counts()))
     }
 

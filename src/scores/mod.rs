@@ -6,6 +6,8 @@
 
 mod check;
 mod fetch;
+#[cfg(test)]
+mod fuzz;
 mod merge;
 mod metadata;
 mod parquet_reader;

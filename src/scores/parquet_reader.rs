@@ -4,6 +4,7 @@ use super::fetch::RandomRead;
 use super::metadata::{Counts, ScoresMetadata};
 use super::parquet_schema::{METADATA_KEY, check_schema};
 use crate::error::{Error, Result};
+use crate::sequence::decoded;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use parquet::DecodeResult;
@@ -32,8 +33,8 @@ pub(super) struct ParquetFile {
 impl ParquetFile {
     pub fn open(name: &str, content: Arc<dyn RandomRead>) -> Result<(Self, ScoresMetadata, Counts)> {
         let metadata = read_footer(name, content.as_ref())?;
-        let footer = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())
-            .map_err(|e| not_readable(name, e))?;
+        let footer = || ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new());
+        let footer = decoded(footer).map_err(|e| not_readable(name, e))?;
         let (metadata, counts) = embedded(name, footer.metadata())?;
         check_schema(name, footer.schema())?;
         Ok((ParquetFile { name: name.to_string(), content, footer }, metadata, counts))
@@ -52,9 +53,9 @@ impl ParquetFile {
             .build()
             .map_err(failed)?;
         loop {
-            match decoder.try_decode().map_err(failed)? {
+            match decoded(|| decoder.try_decode()).map_err(failed)? {
                 DecodeResult::NeedsData(ranges) => {
-                    let bytes = fetch(self.content.as_ref(), &ranges)?;
+                    let bytes = fetch(&self.name, self.content.as_ref(), &ranges)?;
                     decoder.push_ranges(ranges, bytes).map_err(failed)?;
                 }
                 DecodeResult::Data(batch) => visit(&batch)?,
@@ -64,7 +65,12 @@ impl ParquetFile {
     }
 }
 
-fn fetch(content: &dyn RandomRead, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+/// The bytes of ranges that a footer names, which may be damaged itself.
+fn fetch(name: &str, content: &dyn RandomRead, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+    let size = content.size()?;
+    if ranges.iter().any(|range| range.start > range.end || range.end > size) {
+        return Err(Error::bad_input(format!("{name} is cut short")));
+    }
     ranges.iter().map(|range| content.read_range(range.clone())).collect()
 }
 
@@ -75,12 +81,9 @@ fn read_footer(name: &str, content: &dyn RandomRead) -> Result<ParquetMetaData> 
     let mut decoder = ParquetMetaDataPushDecoder::try_new(size).map_err(failed)?;
     decoder.push_range(tail.clone(), content.read_range(tail)?).map_err(failed)?;
     loop {
-        match decoder.try_decode().map_err(failed)? {
+        match decoded(|| decoder.try_decode()).map_err(failed)? {
             DecodeResult::NeedsData(ranges) => {
-                if ranges.iter().any(|range| range.end > size) {
-                    return Err(Error::bad_input(format!("{name} is cut short")));
-                }
-                let bytes = fetch(content, &ranges)?;
+                let bytes = fetch(name, content, &ranges)?;
                 decoder.push_ranges(ranges, bytes).map_err(failed)?;
             }
             DecodeResult::Data(metadata) => return Ok(metadata),

@@ -9,6 +9,7 @@ use super::tsv_reader::TsvFile;
 use super::{ScoreRow, ScoresFormat};
 use crate::error::{Error, Result};
 use crate::selection::{Candidate, Candidates};
+use crate::sequence::Shard;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, UInt32Type, UInt64Type};
@@ -177,20 +178,13 @@ fn check_complete(parts: &[Part]) -> Result<()> {
             }
         }
     }
-    let present: Vec<u32> =
-        parts.iter().filter_map(|part| part.metadata.shard).map(|shard| shard.index).collect();
-    let missing: Vec<String> = (1..=count)
-        .filter(|index| !present.contains(index))
-        .map(|index| format!("{index}/{count}"))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
+    let present: Vec<_> = parts.iter().filter_map(|part| part.metadata.shard).collect();
+    match Shard::missing(&present) {
+        None => Ok(()),
+        Some(missing) => {
+            Err(parts[0].wrong(&format!("of {count} shards {} are given; missing: {missing}", parts.len())))
+        }
     }
-    Err(Error::bad_input(format!(
-        "of {count} shards {} are given; missing: {}",
-        parts.len(),
-        missing.join(", ")
-    )))
 }
 
 fn candidates_of(batch: &RecordBatch, candidates: &mut Vec<Candidate>) {

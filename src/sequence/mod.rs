@@ -27,9 +27,12 @@ mod text;
 pub use coreset::CoresetWriter;
 pub use dataset::{Dataset, Records};
 pub use options::{InputFormat, InputOptions, OnBadRecord, OnLong, Shard};
+pub(crate) use parquet_object::decoded;
 pub use record::{MAX_RECORD_BYTES, Record};
 pub use source::{Compression, Format, Source};
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod shard_tests;
 #[cfg(test)]

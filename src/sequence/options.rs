@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::string_serde;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -79,6 +80,26 @@ pub struct Shard {
     pub count: u32,
 }
 
+/// Most shards that a message names.
+const SHOWN: usize = 10;
+
+impl Shard {
+    /// Which of the shards that are counted by the first one are not there, in words; none where all are.
+    pub fn missing(present: &[Shard]) -> Option<String> {
+        let count = present.first()?.count;
+        let present: HashSet<u32> = present.iter().map(|shard| shard.index).collect();
+        // a file may say any count: what is missing is neither counted out nor kept
+        let missing = u64::from(count).saturating_sub(present.len() as u64);
+        let shown = (1..=count).filter(|index| !present.contains(index)).take(SHOWN);
+        let shown: Vec<_> = shown.map(|index| format!("{index}/{count}")).collect();
+        match missing.saturating_sub(shown.len() as u64) {
+            _ if shown.is_empty() => None,
+            0 => Some(shown.join(", ")),
+            more => Some(format!("{} and {more} more", shown.join(", "))),
+        }
+    }
+}
+
 impl FromStr for Shard {
     type Err = Error;
 
@@ -105,6 +126,21 @@ string_serde!(Shard);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_of_many_shards_is_told_by_a_few() {
+        let missing = |present: &[&str]| {
+            let present: Vec<Shard> = present.iter().map(|shard| shard.parse().unwrap()).collect();
+            Shard::missing(&present).unwrap_or_default()
+        };
+        assert_eq!(missing(&["1/2", "2/2"]), "");
+        assert_eq!(missing(&["3/4", "1/4"]), "2/4, 4/4");
+        let told = missing(&["2/4294967295"]);
+        assert!(
+            told.starts_with("1/4294967295, 3/4294967295") && told.ends_with(" and 4294967284 more"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn shards_count_from_one() {

@@ -1,6 +1,6 @@
 //! Parquet records: a column of ids and a column of sequences, decoded on a thread that runs ahead.
 
-use super::parquet_object::ParquetObject;
+use super::parquet_object::{ParquetObject, decoded};
 use super::read_ahead::{Outlet, ReadAhead};
 use super::record::{MAX_RECORD_BYTES, Record};
 use super::{InputOptions, Source};
@@ -11,6 +11,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
 use std::ops::Range;
 use std::vec::IntoIter;
 
@@ -77,8 +78,8 @@ impl Table {
         let object = ParquetObject::new(storage.clone(), source.info());
         // Without the Arrow schema in the metadata, all string-like columns read as plain strings or bytes.
         let reader_options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(object.clone(), reader_options)
-            .map_err(|error| object.failure(error))?;
+        let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(object.clone(), reader_options);
+        let builder = decoded(open).map_err(|error| object.failure(error))?;
         let id_column = column(builder.schema(), source, &options.id_column, "--id-column")?;
         let sequence_column =
             column(builder.schema(), source, &options.sequence_column, "--sequence-column")?;
@@ -86,7 +87,9 @@ impl Table {
     }
 
     fn rows(&self) -> u64 {
-        self.builder.metadata().row_groups().iter().map(|group| group.num_rows().max(0) as u64).sum()
+        let groups = self.builder.metadata().row_groups().iter();
+        // a damaged file says what it likes
+        groups.map(|group| group.num_rows().max(0) as u64).fold(0, u64::saturating_add)
     }
 
     fn send_rows(self, index: u32, range: Range<u64>, outlet: &Outlet<Vec<Record>>) -> Result<()> {
@@ -97,20 +100,20 @@ impl Table {
         let (groups, first_row) = groups_of(&self.builder, &rows);
         let mask =
             ProjectionMask::roots(self.builder.parquet_schema(), [self.id_column, self.sequence_column]);
-        let batches = self
+        let builder = self
             .builder
             .with_batch_size(BATCH)
             .with_projection(mask)
             .with_row_groups(groups)
             .with_offset((rows.start - first_row) as usize)
-            .with_limit((rows.end - rows.start) as usize)
-            .build()
-            .map_err(|error| self.object.failure(error))?;
+            .with_limit((rows.end - rows.start) as usize);
+        let mut batches = decoded(|| builder.build()).map_err(|error| self.object.failure(error))?;
         // Projected columns keep their order in the file.
         let id_is_first = self.id_column <= self.sequence_column;
         let mut row = rows.start;
-        for batch in batches {
-            let batch = batch.map_err(|error| self.object.failure(error))?;
+        while let Some(batch) = decoded(|| batches.next().transpose().map_err(ParquetError::from))
+            .map_err(|error| self.object.failure(error))?
+        {
             let ids = values(&batch, if id_is_first { 0 } else { batch.num_columns() - 1 });
             let sequences = values(&batch, if id_is_first { batch.num_columns() - 1 } else { 0 });
             let mut records = Vec::with_capacity(batch.num_rows());
@@ -159,9 +162,9 @@ fn groups_of(
 ) -> (Vec<usize>, u64) {
     let mut groups = Vec::new();
     let mut first_row = 0;
-    let mut start = 0;
+    let mut start = 0u64;
     for (index, group) in builder.metadata().row_groups().iter().enumerate() {
-        let end = start + group.num_rows().max(0) as u64;
+        let end = start.saturating_add(group.num_rows().max(0) as u64);
         if start < rows.end && rows.start < end {
             if groups.is_empty() {
                 first_row = start;

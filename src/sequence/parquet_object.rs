@@ -7,12 +7,21 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes fetched at once.
 const WINDOW: u64 = 4 << 20;
 /// Windows kept: each of the two columns is read along its own; the rest serves where a page spans two.
 const WINDOWS: usize = 4;
+
+/// Runs the Parquet library over bytes that may be damaged: it believes lengths and counts that they hold, and panics where
+/// these lead beyond the data.
+pub(crate) fn decoded<T>(decode: impl FnOnce() -> parquet::errors::Result<T>) -> parquet::errors::Result<T> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(ParquetError::General("its lengths or counts lead beyond the data".to_string()))
+    })
+}
 
 #[derive(Clone)]
 pub(super) struct ParquetObject {

@@ -32,7 +32,16 @@ pub(super) async fn read(
         })?
         .map_err(|_| Problem::new(Code::BodyTooLarge, format!("a body has at most {limit} bytes")))?
         .map_err(|error| Problem::new(Code::MalformedJson, format!("the body ended early: {error}")))?;
-    let value: Value = serde_json::from_slice(&bytes)
+    parse(kind, &bytes, &service.defaults)
+}
+
+/// Reads and checks a request of that kind; `defaults` are the fields that it takes where it does not have them.
+pub(super) fn parse(
+    kind: JobKind,
+    bytes: &[u8],
+    defaults: &[(&'static str, Value)],
+) -> Result<Body, Problem> {
+    let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::new(Code::MalformedJson, format!("the body is not JSON: {error}")))?;
     let Value::Object(mut fields) = value else {
         return Err(Problem::new(Code::InvalidRequest, "the body must be a JSON object"));
@@ -44,7 +53,7 @@ pub(super) async fn read(
         let detail = format!("{unknown}: there is no such field; allowed are {}", known.join(", "));
         return Err(Problem::new(Code::InvalidRequest, detail).with_field(unknown));
     }
-    for (field, default) in service.defaults.iter().filter(|(field, _)| known.contains_key(*field)) {
+    for (field, default) in defaults.iter().filter(|(field, _)| known.contains_key(*field)) {
         // 0 threads are those that this service grants
         let given = fields.get(*field).filter(|value| !(*field == "threads" && **value == 0));
         if given.is_none() {

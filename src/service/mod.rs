@@ -12,6 +12,8 @@ mod docs;
 mod engine;
 mod examples;
 mod follow;
+#[cfg(test)]
+mod fuzz;
 mod health;
 mod idle;
 mod info;

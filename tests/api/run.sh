@@ -73,7 +73,7 @@ echo "== schemathesis"
 cd "$work"
 "$venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" --url "$url" --checks all --mode all \
   --phases examples,coverage,fuzzing --max-examples "$examples" \
-  ${BIOPRUNE_TEST_SEED:+--seed "$BIOPRUNE_TEST_SEED"} --request-timeout 60 --no-color > schemathesis.log 2>&1 ||
+  ${BIOPRUNE_TEST_SEED:+--seed "$BIOPRUNE_TEST_SEED"} --request-timeout 90 --max-response-time 90 --no-color > schemathesis.log 2>&1 ||
   { cat schemathesis.log service.log; exit 1; }
 tail -n 12 schemathesis.log
 if grep -q ' error: internal' service.log; then

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["error", "options"],
     &["cancel"],
+    // tests alone
+    &["fuzz"],
     &["hub", "spill", "storage"],
     &["sequence"],
     &["groups", "tokenizer"],

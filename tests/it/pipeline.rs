@@ -163,6 +163,14 @@ fn a_rerun_after_a_kill_gives_the_bytes_of_a_clean_run() {
         assert_eq!(fs::read(killed.join(name)).unwrap(), fs::read(clean.join(name)).unwrap(), "{name}");
     }
     // Another request over the same folder takes nothing over that does not belong to it.
+    // between the scores and the removal of their parts
+    fs::remove_file(killed.join("manifest.json")).unwrap();
+    let parts = killed.join("_scores.parquet.parts");
+    fs::create_dir(&parts).unwrap();
+    fs::write(parts.join("from-start.parquet"), b"in the scores already").unwrap();
+    let summary = prune(&input, &killed, json!({})).unwrap();
+    assert_eq!(summary.score.reused, summary.score.counts.scored);
+    assert!(!parts.exists(), "nothing is left over");
     let other = prune(&input, &killed, json!({"seed": 9})).unwrap();
     assert!(other.curvature.is_some() && other.score.tokens > 0);
 }

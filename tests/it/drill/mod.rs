@@ -5,6 +5,7 @@ mod clock;
 mod command;
 mod disk;
 mod faults;
+mod load;
 mod proxy;
 mod replicas;
 mod server;

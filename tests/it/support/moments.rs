@@ -16,6 +16,11 @@ impl Moments {
         Moments(seed)
     }
 
+    /// The moments of a client, the same in each run.
+    pub fn of(seed: u64) -> Moments {
+        Moments(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     /// A number below `bound` (xorshift64*).
     pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.max(1);

@@ -1,7 +1,9 @@
 //! A real S3 server for tests: SeaweedFS, one for each test that asks, on free ports, its data in a temporary folder.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -54,7 +56,7 @@ impl S3Server {
         command
             .arg("server")
             .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-filer"])
-            .args(["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0"])
+            .args(["-master.volumeSizeLimitMB=64", "-volume.max=100", "-volume.preStopSeconds=0"])
             .args(["-master.electionTimeout=1s", "-s3.port.iceberg=0", "-s3.port.lance=0"])
             .arg(format!("-dir={}", data.path().display()))
             .arg(format!("-s3.config={}", config.display()))
@@ -101,6 +103,20 @@ impl S3Server {
         let head = format!("PUT /buckets/{bucket}/{key} HTTP/1.1");
         let answer = exchange(self.filer_port, &head, bytes).unwrap_or_default();
         let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains(" 201 "), "cannot put {key}: {answer}");
+    }
+
+    /// The same with the bytes of a file, however long it is.
+    pub fn put_file(&self, bucket: &str, key: &str, path: &Path) {
+        let mut file = File::open(path).unwrap();
+        let length = file.metadata().unwrap().len();
+        let mut connection = TcpStream::connect(("127.0.0.1", self.filer_port)).unwrap();
+        let head =
+            format!("PUT /buckets/{bucket}/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}");
+        write!(connection, "{head}\r\nConnection: close\r\n\r\n").unwrap();
+        std::io::copy(&mut file, &mut connection).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
         assert!(answer.contains(" 201 "), "cannot put {key}: {answer}");
     }
 
