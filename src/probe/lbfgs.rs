@@ -101,8 +101,8 @@ mod tests {
             // curvatures from 1 to 1e5, and a quartic term
             let curvature = |i: usize| 10f64.powi(i as i32);
             let off = |i: usize| x[i] - i as f64;
-            for i in 0..x.len() {
-                gradient[i] = curvature(i) * off(i) + 4.0 * off(i).powi(3);
+            for (i, slope) in gradient.iter_mut().enumerate() {
+                *slope = curvature(i) * off(i) + 4.0 * off(i).powi(3);
             }
             (0..x.len()).map(|i| curvature(i) * off(i).powi(2) / 2.0 + off(i).powi(4)).sum()
         });
