@@ -1,6 +1,7 @@
 //! What a service and the command take on at most, and what nobody may reach through them.
 
 use crate::service_fixture::{Service, id, selection};
+use crate::support::measured::measured;
 use crate::support::web::Web;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// More content than is free, all the same.
 const BOMB: usize = 400 << 20;
@@ -19,23 +20,6 @@ const MOST_MEMORY_KB: u64 = 400 << 10;
 fn records(bytes: usize) -> impl Iterator<Item = Vec<u8>> {
     let record = [b">a\n".as_slice(), &[b'A'; 500], b"\n"].concat();
     std::iter::repeat_n(record.clone(), bytes / record.len())
-}
-
-/// Runs a command to its end; gives its status, what it said, and the most memory that it held, in kB.
-fn measured(command: &mut Command) -> (Option<i32>, String, u64) {
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut most = 0;
-    while child.try_wait().unwrap().is_none() {
-        let told = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let now = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-        most = most.max(now.unwrap_or(0));
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    (child.wait().unwrap().code(), said, most)
 }
 
 fn score(input: &str, folder: &Path) -> Command {

@@ -9,6 +9,7 @@ mod groups;
 mod hub;
 mod invariance;
 mod limits;
+mod memory;
 mod pages;
 mod pipeline;
 mod probe;

@@ -1,5 +1,6 @@
 //! What several integration tests need.
 
+pub mod measured;
 pub mod moments;
 pub mod s3;
 pub mod service;
