@@ -37,7 +37,7 @@ pub fn pooled(codes: &Codes, residues: &[u32]) -> Vec<f32> {
     shares
 }
 
-/// One-hot codes of a residue and of [`REACH`] residues on either side; nothing stands beyond the ends.
+/// One-hot codes of a residue and of seven residues on either side; nothing stands beyond the ends.
 pub fn window(codes: &Codes, residues: &[u32], at: usize) -> Vec<f32> {
     let mut features = vec![0f32; (2 * REACH + 1) * codes.letters];
     for (slot, place) in (at as isize - REACH as isize..=(at + REACH) as isize).enumerate() {
