@@ -48,8 +48,8 @@ state() {
 # SIGTERM in mid-job: the service ends by itself, and the next one finishes the job.
 sigterm_drains() {
   local id
-  # long enough to be met while it runs
-  gzip -dc "$root/examples/rna/rfam_cm_samples.fa.gz" | awk '/^>/ { take = n++ % 4 == 0 } take' > "$work/served/long.fa"
+  # the whole example: long enough to be met while it runs
+  gzip -dc "$root/examples/rna/rfam_cm_samples.fa.gz" > "$work/served/long.fa"
   id=$(submit 0 long.fa drained 7 | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
   while [ "$(state "$id")" = queued ]; do sleep 0.1; done
   # one that does not end by itself is killed after a minute, and has another exit code
