@@ -24,6 +24,7 @@ Exit status:
    77  the service refused the token or the location
   104  the service is busy or out of reach: worth a retry
   130  interrupted (143 when terminated)
+  137  memory does not suffice for a single record
 
 Environment:
   BIOPRUNE_MODEL, BIOPRUNE_THREADS and others, as --help names them: defaults of flags

@@ -10,7 +10,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
 use std::ops::Range;
 use std::vec::IntoIter;
@@ -67,7 +69,7 @@ pub(super) fn check(storage: &Storage, source: &Source, options: &InputOptions) 
 
 struct Table {
     object: ParquetObject,
-    builder: ParquetRecordBatchReaderBuilder<ParquetObject>,
+    metadata: ArrowReaderMetadata,
     source: Source,
     id_column: usize,
     sequence_column: usize,
@@ -78,39 +80,63 @@ impl Table {
         let object = ParquetObject::new(storage.clone(), source.info());
         // Without the Arrow schema in the metadata, all string-like columns read as plain strings or bytes.
         let reader_options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(object.clone(), reader_options);
-        let builder = decoded(open).map_err(|error| object.failure(error))?;
-        let id_column = column(builder.schema(), source, &options.id_column, "--id-column")?;
+        let load = || ArrowReaderMetadata::load(&object, reader_options);
+        let metadata = decoded(load).map_err(|error| object.failure(error))?;
+        let id_column = column(metadata.schema(), source, &options.id_column, "--id-column")?;
         let sequence_column =
-            column(builder.schema(), source, &options.sequence_column, "--sequence-column")?;
-        Ok(Table { object, builder, source: source.clone(), id_column, sequence_column })
+            column(metadata.schema(), source, &options.sequence_column, "--sequence-column")?;
+        Ok(Table { object, metadata, source: source.clone(), id_column, sequence_column })
+    }
+
+    /// The rows of each row group, as places in the file.
+    fn groups(&self) -> impl Iterator<Item = Range<u64>> {
+        self.metadata.metadata().row_groups().iter().scan(0u64, |start, group| {
+            // a damaged file says what it likes
+            let end = start.saturating_add(group.num_rows().max(0) as u64);
+            Some(std::mem::replace(start, end)..end)
+        })
     }
 
     fn rows(&self) -> u64 {
-        let groups = self.builder.metadata().row_groups().iter();
-        // a damaged file says what it likes
-        groups.map(|group| group.num_rows().max(0) as u64).fold(0, u64::saturating_add)
+        self.groups().last().map_or(0, |group| group.end)
     }
 
     fn send_rows(self, index: u32, range: Range<u64>, outlet: &Outlet<Vec<Record>>) -> Result<()> {
         let rows = rows_of(range, self.source.size, self.rows());
-        if rows.is_empty() {
-            return Ok(());
+        for (number, group) in self.groups().enumerate() {
+            let wanted = rows.start.max(group.start)..rows.end.min(group.end);
+            if !wanted.is_empty() && !self.send_group(number, &group, wanted, index, outlet)? {
+                break;
+            }
         }
-        let (groups, first_row) = groups_of(&self.builder, &rows);
-        let mask =
-            ProjectionMask::roots(self.builder.parquet_schema(), [self.id_column, self.sequence_column]);
-        let builder = self
-            .builder
-            .with_batch_size(BATCH)
-            .with_projection(mask)
-            .with_row_groups(groups)
-            .with_offset((rows.start - first_row) as usize)
-            .with_limit((rows.end - rows.start) as usize);
+        Ok(())
+    }
+
+    /// Sends the `wanted` rows of a row group; false where nobody takes them any more. A group that is wanted whole is
+    /// held to the number of rows that the footer says, on which the shards of a file depend.
+    fn send_group(
+        &self,
+        number: usize,
+        group: &Range<u64>,
+        wanted: Range<u64>,
+        index: u32,
+        outlet: &Outlet<Vec<Record>>,
+    ) -> Result<bool> {
+        let columns = [self.id_column, self.sequence_column];
+        let mut builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.object.clone(), self.metadata.clone())
+                .with_batch_size(BATCH)
+                .with_projection(ProjectionMask::roots(self.metadata.parquet_schema(), columns))
+                .with_row_groups(vec![number]);
+        if wanted != *group {
+            builder = builder
+                .with_offset((wanted.start - group.start) as usize)
+                .with_limit((wanted.end - wanted.start) as usize);
+        }
         let mut batches = decoded(|| builder.build()).map_err(|error| self.object.failure(error))?;
         // Projected columns keep their order in the file.
         let id_is_first = self.id_column <= self.sequence_column;
-        let mut row = rows.start;
+        let mut row = wanted.start;
         while let Some(batch) = decoded(|| batches.next().transpose().map_err(ParquetError::from))
             .map_err(|error| self.object.failure(error))?
         {
@@ -121,11 +147,21 @@ impl Table {
                 records.push(record(&self.source, index, row, id, sequence)?);
                 row += 1;
             }
+            if row > wanted.end {
+                break;
+            }
             if !outlet.send(records) {
-                return Ok(());
+                return Ok(false);
             }
         }
-        Ok(())
+        match row == wanted.end {
+            true => Ok(true),
+            false => Err(Error::bad_input(format!(
+                "{}: row group {number} (counted from 0) holds other rows than the {} that the footer says",
+                self.source.uri,
+                group.end - group.start
+            ))),
+        }
     }
 }
 
@@ -153,27 +189,6 @@ fn column(schema: &Schema, source: &Source, name: &str, flag: &str) -> Result<us
 fn rows_of(range: Range<u64>, size: u64, rows: u64) -> Range<u64> {
     let bound = |byte: u64| (u128::from(byte) * u128::from(rows)).div_ceil(u128::from(size)) as u64;
     bound(range.start)..bound(range.end)
-}
-
-/// The row groups that hold `rows`, and the first row of the first of them.
-fn groups_of(
-    builder: &ParquetRecordBatchReaderBuilder<ParquetObject>,
-    rows: &Range<u64>,
-) -> (Vec<usize>, u64) {
-    let mut groups = Vec::new();
-    let mut first_row = 0;
-    let mut start = 0u64;
-    for (index, group) in builder.metadata().row_groups().iter().enumerate() {
-        let end = start.saturating_add(group.num_rows().max(0) as u64);
-        if start < rows.end && rows.start < end {
-            if groups.is_empty() {
-                first_row = start;
-            }
-            groups.push(index);
-        }
-        start = end;
-    }
-    (groups, first_row)
 }
 
 /// The values of a string or bytes column; a null reads as empty.

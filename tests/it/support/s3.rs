@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -187,11 +188,15 @@ impl Drop for S3Server {
     }
 }
 
-/// Each also with the port 10,000 above it, which the server takes for gRPC.
+/// Each also with the port 10,000 above it, which the server takes for gRPC, and all below those that Linux deals out by
+/// itself. None is given out twice: a server takes a while until it listens, and tests start theirs at the same time.
 fn free_ports() -> [u16; 4] {
+    const FIRST: u16 = 12_000;
+    const COUNT: u32 = 9_900;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let start = 20_000 + (std::process::id() % 1_000) as u16 * 8;
-    let mut ports = (start..start + 2_000).filter(|port| is_free(*port) && is_free(port + 10_000));
+    let next = |_| FIRST + ((std::process::id() * 8 + GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT) as u16;
+    let mut ports = (0..COUNT).map(next).filter(|port| is_free(*port) && is_free(port + 10_000));
     std::array::from_fn(|_| ports.next().expect("no free port for the S3 server"))
 }
 
