@@ -44,14 +44,16 @@ CONTAINERS
 
 # Debian as its own slim image has it, out of packages: no image is fetched.
 base_image() {
-  local archive=$tools/debian-bookworm.tar
+  local archive=$tools/debian-bookworm.tar part=$tools/part.tar
   if [ ! -f "$archive" ]; then
     mkdir -p "$tools"
+    rm -rf "$archive" "$part"
+    # by the end of its name mmdebstrap takes it for an archive and not for a folder
     SOURCE_DATE_EPOCH=0 mmdebstrap --quiet --mode=root --variant=apt \
       --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-      bookworm "$archive.part" > /dev/null
-    mv "$archive.part" "$archive"
+      bookworm "$part" > /dev/null
+    mv "$part" "$archive"
   fi
   podman import --quiet --change 'CMD ["/bin/bash"]' "$archive" docker.io/library/debian:bookworm-slim
 }
