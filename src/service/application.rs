@@ -29,9 +29,6 @@ use utoipa_actix_web::AppExt;
 
 /// Handlers only parse and wait, so that a few threads serve many clients; the cores belong to the engine.
 const HTTP_THREADS: usize = 2;
-/// How long a connection is kept between two requests: longer than clients keep theirs, so that none sends a request into a
-/// connection that is just being closed.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a stopped service lets open requests come to their end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -257,7 +254,6 @@ fn listen(options: &ServeOptions, service: web::Data<Service>) -> Result<(Server
     };
     let server = HttpServer::new(factory)
         .workers(HTTP_THREADS)
-        .keep_alive(KEEP_ALIVE)
         .client_request_timeout(Duration::from_secs(options.request_timeout.into()))
         .shutdown_timeout(REQUESTS_GRACE.as_secs())
         .disable_signals();
