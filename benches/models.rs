@@ -4,9 +4,11 @@
 //! `--gpu bf16` (with `--features cuda`) run them on the first GPU, and measure its own rate of multiplying first. Each
 //! runs in a process of its own, so that the peak is its own; prints figures, never asserts them.
 
-use bioprune::batching::{Example, SplitMix};
+use bioprune::batching::Example;
 use bioprune::influence::{CurvatureSum, Gradients, Objective, Task, accumulate};
 use bioprune::model::{Architecture, Dimensions, Placement, esm2, esmc, load, rna_fm};
+use bioprune::process;
+use bioprune::random::SplitMix;
 use bioprune::storage::Storage;
 use candle_core::{DType, Device, Tensor};
 use std::io::{BufWriter, Write};
@@ -149,7 +151,7 @@ fn measure(name: &str, architecture: &Architecture, placement: &Placement, devic
     println!(
         "{name:<10} {:>9} {loading:>8.1} {rate:>12.0} {:>12} {share:>10}",
         architecture.parameters(),
-        peak_mebibytes()
+        process::peak().expect("Linux keeps the peak") >> 20
     );
 }
 
@@ -185,10 +187,4 @@ fn write(architecture: &Architecture, path: &Path) -> std::io::Result<()> {
         }
     }
     file.flush()
-}
-
-fn peak_mebibytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux keeps the peak");
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("VmHWM");
-    line.split_ascii_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
 }

@@ -105,7 +105,8 @@ fn measure(pool: &str, n: u64, what: &str, run: impl FnOnce() -> Result<()>) {
     let (start, processor) = (Instant::now(), processor_seconds());
     run().unwrap();
     let (seconds, processor) = (start.elapsed().as_secs_f64(), processor_seconds() - processor);
-    let peak = peak_mib().map_or_else(|| "unknown".to_string(), |mib| format!("{mib:.1}"));
+    let peak = bioprune::process::peak()
+        .map_or_else(|| "unknown".to_string(), |bytes| format!("{:.1}", bytes as f64 / 1048576.0));
     let each = processor * 1e9 / n as f64;
     println!("{pool:<10} {n:>10} {what:<22} {seconds:>9.2} {processor:>9.2} {each:>9.1} {peak:>9}");
 }
@@ -114,12 +115,6 @@ fn measure(pool: &str, n: u64, what: &str, run: impl FnOnce() -> Result<()>) {
 fn processor_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux keeps schedstat");
     text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).expect("a number") * 1e-9
-}
-
-fn peak_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
 
 fn consume(slice: &[Candidate]) -> Result<()> {

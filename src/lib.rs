@@ -24,6 +24,8 @@ pub mod model;
 mod options;
 pub mod pipeline;
 pub mod probe;
+pub mod process;
+pub mod random;
 pub mod report;
 pub mod scores;
 pub mod selection;
@@ -34,4 +36,4 @@ pub mod storage;
 pub mod tokenizer;
 pub mod train;
 
-pub(crate) use options::{default_from_flags, string_serde};
+pub(crate) use options::{default_from_flags, parse_share, string_serde};

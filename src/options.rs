@@ -35,3 +35,11 @@ macro_rules! default_from_flags {
     )+};
 }
 pub(crate) use default_from_flags;
+
+/// Reads a flag that is a share in [0, 1).
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
+        _ => Err("allowed is a share from 0 up to, and not including, 1".to_string()),
+    }
+}

@@ -1,6 +1,6 @@
 //! Systematic masks: seven folds that together mask every definite residue once.
 
-use super::SplitMix;
+use crate::random::SplitMix;
 use crate::tokenizer::Tokenizer;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

@@ -1,10 +1,8 @@
 //! Records into work: what the model is shown of each record, and packed batches without padding.
 
 mod masks;
-mod random;
 
 pub use masks::FOLDS;
-pub use random::SplitMix;
 
 use crate::tokenizer::Tokenizer;
 use std::ops::Range;

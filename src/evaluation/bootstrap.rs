@@ -1,6 +1,6 @@
 //! Intervals by drawing groups anew.
 
-use crate::batching::SplitMix;
+use crate::random::SplitMix;
 
 /// Draws of the bootstrap. Its seed is fixed, so that the same numbers give the same interval.
 const DRAWS: usize = 2000;

@@ -130,7 +130,7 @@ impl fmt::Display for Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batching::SplitMix;
+    use crate::random::SplitMix;
     use crate::train::RecordLoss;
 
     /// Losses of 40 groups of different sizes, each with noise of its own, shifted by `shift`.

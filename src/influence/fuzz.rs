@@ -2,7 +2,7 @@
 
 use super::curvature::tests::{gradient, metadata};
 use super::*;
-use crate::fuzz::{assert_names, run};
+use crate::fuzz::{assert_names, mutate, run};
 use crate::sequence::Shard;
 
 /// Parts of the header.
@@ -32,7 +32,7 @@ fn a_mutated_curvature_file_ends_in_a_curvature_or_an_error() {
     let seeds = [sum.to_bytes(&metadata()).unwrap(), sum.to_bytes(&part).unwrap()];
     run("curvature", |random| {
         let mut bytes = seeds[random.below(seeds.len())].clone();
-        random.mutate(&mut bytes, &WORDS);
+        mutate(random, &mut bytes, &WORDS);
         let (read, _) = match CurvatureSum::from_bytes(&bytes, NAME) {
             Ok(read) => read,
             Err(error) => {

@@ -230,7 +230,7 @@ impl<W: Write + Send> EmbeddingsWriter<W> {
         for Row { record, .. } in rows {
             sources.append_value(record.source);
             positions.append_value(record.position);
-            ids.append_value(record.id());
+            ids.append_value(record.id_text());
             hashes.append_value(record.hash);
             residues.append_value(record.residues);
             truncated.append_value(record.truncated);

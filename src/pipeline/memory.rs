@@ -1,6 +1,7 @@
 //! How much memory a job may take, and threads and batches that fit into it: what the cgroup of a container or of a
 //! cluster's task grants, which the kernel enforces by killing.
 
+use crate::process;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,13 +55,13 @@ pub(super) fn free() -> Option<u64> {
 
 fn free_below(root: &Path) -> Option<u64> {
     let limit = limit(root)?;
-    let resident = kibibytes(&root.join("proc/self/status"), "VmRSS:")?;
+    let resident = process::bytes(&root.join("proc/self/status"), "VmRSS")?;
     Some(((limit as f64 * PLANNED) as u64).saturating_sub(resident))
 }
 
 /// The smallest of the machine's memory and of the limits of the process's cgroups, version 1 and 2.
 fn limit(root: &Path) -> Option<u64> {
-    let machine = kibibytes(&root.join("proc/meminfo"), "MemTotal:");
+    let machine = process::bytes(&root.join("proc/meminfo"), "MemTotal");
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let limits = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -85,13 +86,6 @@ fn smallest(mount: &Path, group: &Path, file: &str) -> Option<u64> {
     folders
         .filter_map(|folder: PathBuf| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok())
         .min()
-}
-
-/// A line such as `MemTotal:  24000000 kB`.
-fn kibibytes(file: &Path, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|number| number * 1024)
 }
 
 #[cfg(test)]

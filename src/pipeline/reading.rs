@@ -4,6 +4,7 @@ use super::Counts;
 use crate::error::{Error, Result};
 use crate::sequence::{Dataset, InputOptions, OnBadRecord, OnLong, Record, Records};
 use crate::tokenizer::Tokenizer;
+use std::borrow::Cow;
 
 /// A record ready to be scored.
 pub(super) struct Encoded {
@@ -17,10 +18,13 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
+    pub fn id(&self) -> &[u8] {
+        self.header.split(u8::is_ascii_whitespace).next().unwrap_or_default()
+    }
+
     /// The id as text; bytes that are not UTF-8 are shown as U+FFFD.
-    pub fn id(&self) -> String {
-        let end = self.header.iter().position(u8::is_ascii_whitespace).unwrap_or(self.header.len());
-        String::from_utf8_lossy(&self.header[..end]).into_owned()
+    pub fn id_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.id())
     }
 }
 

@@ -3,13 +3,13 @@
 
 use super::Preset;
 use super::choose::AUTO;
-use super::validate::{EXCLUDE_TOP, MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
-use crate::default_from_flags;
+use super::validate::{MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
 use crate::groups::GroupOptions;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
 use crate::model::{DeviceChoice, PrecisionChoice};
 use crate::selection::{Budget, By, Cap, Shares, Strategy, StratifyBy};
 use crate::sequence::{InputOptions, Shard};
+use crate::{default_from_flags, parse_share};
 use clap::Args;
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
@@ -141,13 +141,6 @@ pub struct StrategyOptions {
 fn in_range(range: RangeInclusive<u64>) -> impl TypedValueParser<Value = usize> {
     // within `THREADS` and `MAX_BATCH_TOKENS` no value is cut on a 32-bit machine
     RangedU64ValueParser::<u64>::new().range(range).map(|value| value as usize)
-}
-
-fn parse_share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if EXCLUDE_TOP.contains(&share) => Ok(share),
-        _ => Err("allowed is a share from 0 up to, and not including, 1".to_string()),
-    }
 }
 
 /// The whole job: curvature, scores, selection and the coreset.

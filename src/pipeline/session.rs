@@ -317,7 +317,7 @@ impl Worker for ScoreWorker<'_, '_> {
             if !(score.influence.is_finite() && score.loss.is_finite()) {
                 return Err(Error::model(format!(
                     "record `{}` scores {} with loss {}: the model's numbers have run away",
-                    record.id(),
+                    record.id_text(),
                     score.influence,
                     score.loss
                 )));
@@ -325,7 +325,7 @@ impl Worker for ScoreWorker<'_, '_> {
             rows.push(ScoreRow {
                 source: record.source,
                 position: record.position,
-                id: record.id(),
+                id: record.id_text().into_owned(),
                 record_hash: record.hash,
                 residues: record.residues,
                 tokens: example.record_tokens() as u32,

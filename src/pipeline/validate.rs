@@ -18,7 +18,7 @@ pub(super) const THREADS: RangeInclusive<u64> = 0..=1024;
 pub(super) const MAX_BATCH_TOKENS: RangeInclusive<u64> = 1..=1_048_576;
 pub(super) const MASK_PASSES: RangeInclusive<i64> = 1..=7;
 pub(super) const STRATA: RangeInclusive<i64> = 1..=100_000;
-pub(super) const EXCLUDE_TOP: Range<f64> = 0.0..1.0;
+const EXCLUDE_TOP: Range<f64> = 0.0..1.0;
 
 const SCORES_SUFFIXES: &[&str] = &[".parquet", ".tsv", ".tsv.gz"];
 const CURVATURE_SUFFIXES: &[&str] = &[".safetensors"];

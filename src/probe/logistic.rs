@@ -204,7 +204,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::batching::SplitMix;
+    use crate::random::SplitMix;
 
     /// Rows of `columns` random numbers; the class hangs on the first two, unless it is noise.
     pub fn drawn(rows: usize, columns: usize, noise: bool, seed: u64) -> Examples {

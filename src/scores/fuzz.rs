@@ -4,7 +4,7 @@ use super::metadata::tests::metadata;
 use super::set::tests::file;
 use super::writer::tests::{FORMATS, rows, written};
 use super::*;
-use crate::fuzz::{assert_names, run};
+use crate::fuzz::{assert_names, mutate, run};
 use crate::selection::Candidates;
 
 /// Numbers of Thrift, of pages and of text that mean much.
@@ -36,7 +36,7 @@ fn a_mutated_scores_file_ends_in_rows_or_an_error() {
     run("scores", |random| {
         let (format, seed) = &seeds[random.below(seeds.len())];
         let mut bytes = seed.clone();
-        random.mutate(&mut bytes, &WORDS);
+        mutate(random, &mut bytes, &WORDS);
         let read = Scores::open(vec![file(NAME, *format, bytes)]).and_then(|scores| {
             let (mut found, mut candidates) = (0, 0);
             scores.read(&mut |rows| {

@@ -3,7 +3,8 @@
 use super::tests::{bgzip, gzip, zstd};
 use super::*;
 use crate::error::Error;
-use crate::fuzz::{Random, assert_names, run};
+use crate::fuzz::{assert_names, mutate, run};
+use crate::random::SplitMix;
 use crate::storage::Storage;
 use ::parquet::arrow::ArrowWriter;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
@@ -56,7 +57,7 @@ fn options(format: InputFormat) -> InputOptions {
 }
 
 /// Whether the file was accepted.
-fn survives(storage: &Storage, path: &Path, options: &InputOptions, random: &mut Random) -> bool {
+fn survives(storage: &Storage, path: &Path, options: &InputOptions, random: &mut SplitMix) -> bool {
     let records = match read(storage, path, None, options) {
         Ok(records) => records,
         Err(error) => {
@@ -81,10 +82,10 @@ fn mutated_text_in_any_compression_ends_in_records_or_an_error() {
     let (folder, storage) = (folder(), Storage::from_env().unwrap());
     let path = folder.path().join("mutated.fa");
     run("FASTA, FASTQ and text", |random| {
-        let mut text = random.one_of(&TEXTS).to_vec();
+        let mut text = TEXTS[random.below(TEXTS.len())].to_vec();
         let compressed = random.below(4);
         if compressed == 0 || random.below(2) == 0 {
-            random.mutate(&mut text, &WORDS);
+            mutate(random, &mut text, &WORDS);
         }
         let mut bytes = match compressed {
             0 => text,
@@ -93,7 +94,7 @@ fn mutated_text_in_any_compression_ends_in_records_or_an_error() {
             _ => zstd(&text),
         };
         if compressed > 0 && random.below(2) == 0 {
-            random.mutate(&mut bytes, &WORDS);
+            mutate(random, &mut bytes, &WORDS);
         }
         std::fs::write(&path, bytes).unwrap();
         let format = [InputFormat::Auto, InputFormat::Auto, InputFormat::Fasta, InputFormat::Text];
@@ -116,7 +117,7 @@ fn a_mutated_parquet_file_ends_in_records_or_an_error() {
     let path = folder.path().join("mutated.parquet");
     run("Parquet sequences", |random| {
         let mut bytes = file.clone();
-        random.mutate(&mut bytes, &WORDS);
+        mutate(random, &mut bytes, &WORDS);
         std::fs::write(&path, bytes).unwrap();
         survives(&storage, &path, &InputOptions::default(), random)
     });

@@ -2,7 +2,7 @@
 
 use super::{body, openapi};
 use crate::error::Code;
-use crate::fuzz::run;
+use crate::fuzz::{mutate, run};
 use crate::jobs::{JobKind, JobRequest};
 use crate::storage::Location;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ fn a_mutated_body_ends_in_a_request_or_a_problem() {
         }
         let mut bytes = changed.to_string().into_bytes();
         if random.below(4) > 0 {
-            random.mutate(&mut bytes, &WORDS);
+            mutate(random, &mut bytes, &WORDS);
         }
         match body::parse(*kind, &bytes, &[("threads", json!(2))]) {
             Ok(read) => {

@@ -5,6 +5,7 @@ use super::problem::{blocking, problems};
 use crate::error::{Error, Result};
 use crate::jobs::{JobResult, Problem, Runner, Work};
 use crate::pipeline::{CancelToken, Progress, ProgressSink, Stage};
+use crate::process;
 use crate::storage::Traffic;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -121,14 +122,6 @@ impl Metrics {
     }
 }
 
-/// As the kernel tells it, in kB; 0 where it does not.
-fn resident_bytes() -> i64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<i64>().ok());
-    kilobytes.map_or(0, |kilobytes| kilobytes << 10)
-}
-
 /// Speed and counts of the service, for Prometheus.
 ///
 /// Names end in their unit: `_seconds`, `_bytes`, `_per_second`; those that end in `_total` only grow.
@@ -151,7 +144,7 @@ pub(super) async fn scrape(service: web::Data<Service>) -> Result<HttpResponse, 
         service.metrics.queue_age_seconds.set(pace.waiting.as_secs_f64());
         service.metrics.tokens_per_second.set(pace.tokens_per_second);
         service.metrics.batch_fill.set(pace.batch_fill);
-        service.metrics.resident_bytes.set(resident_bytes());
+        service.metrics.resident_bytes.set(process::resident().unwrap_or(0) as i64);
         service.metrics.tell_traffic(service.objects.traffic());
         TextEncoder::new()
             .encode_to_string(&service.metrics.registry.gather())

@@ -32,14 +32,6 @@ pub struct Shares {
     pub records: f64,
 }
 
-/// Reads a flag that is a share in [0, 1).
-pub fn parse_share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(share),
-        _ => Err("allowed is a share from 0 up to, and not including, 1".to_string()),
-    }
-}
-
 /// Records by their part in the training, each part in input order.
 #[derive(Debug, Default)]
 pub struct Corpus {

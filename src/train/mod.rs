@@ -22,7 +22,7 @@ mod tests;
 mod trainer;
 
 pub use baseline::{Baselines, baselines};
-pub use corpus::{Corpus, Dealt, Part, Shares, SplitOptions, Splitter, parse_share};
+pub use corpus::{Corpus, Dealt, Part, Shares, SplitOptions, Splitter};
 pub use evaluate::{HeldOutLoss, RecordLoss, evaluate, evaluate_as_bert, record_losses};
 pub use model::{Precision, TrainedModel};
 pub use report::{HeldOut, Progress, TrainReport};

@@ -1,6 +1,6 @@
 //! Random numbers that are a pure function of what they are for: seed, epoch, record.
 
-use crate::batching::SplitMix;
+use crate::random::SplitMix;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A 64-bit draw for these bytes.

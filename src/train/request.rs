@@ -4,10 +4,11 @@ use super::hairpins::hairpin;
 use super::pairing::look_for_pairs;
 use super::{
     Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, Shares, SplitOptions,
-    TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert, parse_share,
+    TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
 };
 use crate::error::{Error, Result};
 use crate::model::{Dimensions, esm2, rna_fm};
+use crate::parse_share;
 use crate::sequence::InputOptions;
 use crate::tokenizer::{self, Alphabet, Tokenizer};
 use clap::Args;

@@ -11,8 +11,8 @@ use std::process::Command;
 /// Megabytes of the smaller object, and of the larger one where nothing else is asked for.
 const SMALL: u64 = 256;
 const LARGE: u64 = 512;
-/// What two runs of one program may differ by, in kB: which buffers are full at once, the allocator's own.
-const SLACK_KB: u64 = 48 << 10;
+/// What two runs of one program may differ by, in bytes: which buffers are full at once, the allocator's own.
+const SLACK: u64 = 48 << 20;
 
 /// Writes FASTA of so many megabytes; gives its records.
 fn write_fasta(path: &Path, megabytes: u64) -> u64 {
@@ -44,13 +44,13 @@ fn held(megabytes: u64, input: &str, output: &Path, environment: &[(&str, String
     let began = std::time::Instant::now();
     let (status, said, most) = measured(&mut curvature(input, output, environment));
     assert_eq!(status, Some(0), "{said}");
-    println!("{megabytes} MB of {input}: within {} MiB, {:?}", most >> 10, began.elapsed());
+    println!("{megabytes} MB of {input}: within {} MiB, {:?}", most >> 20, began.elapsed());
     most
 }
 
 fn assert_same_memory(small: u64, large: u64) {
-    assert!(small < SMALL << 10, "{small} kB for {SMALL} MB");
-    assert!(large < small + SLACK_KB, "{small} kB for the smaller object, {large} kB for the larger one");
+    assert!(small < SMALL << 20, "{small} bytes for {SMALL} MB");
+    assert!(large < small + SLACK, "{small} bytes for the smaller object, {large} for the larger one");
 }
 
 fn large() -> u64 {

@@ -1,7 +1,7 @@
 //! `probe` through the command line: signals that are known, noise, and tables that are wrong.
 
 use assert_cmd::Command;
-use bioprune::batching::SplitMix;
+use bioprune::random::SplitMix;
 use serde_json::Value;
 use std::fmt::Write;
 use std::fs;

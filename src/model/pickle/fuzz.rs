@@ -5,7 +5,7 @@ use super::archive::Archive;
 use super::assemble::saved_before_1_6;
 use super::tests::fixture;
 use super::*;
-use crate::fuzz::run;
+use crate::fuzz::{mutate, run};
 use objects::Storage;
 
 /// Operations and operands that take a pickle to new places.
@@ -65,7 +65,7 @@ fn mutated_files_end_in_tensors_or_an_error() {
             // most of the file is numbers: what may be wrong is its pickle …
             0..=4 => {
                 let mut pickle = pickles[index].clone();
-                random.mutate(&mut pickle, &WORDS);
+                mutate(random, &mut pickle, &WORDS);
                 let place = |storage: &Storage| {
                     let suffix = format!("/data/{}", storage.key);
                     let found = archive.entries.iter().find(|(name, _)| name.ends_with(&suffix));
@@ -80,19 +80,19 @@ fn mutated_files_end_in_tensors_or_an_error() {
                 let mut changed = file.clone();
                 for _ in 0..=random.below(3) {
                     let at = changed.len() - 1 - random.below(8000);
-                    changed[at] = random.next() as u8;
+                    changed[at] = random.draw() as u8;
                 }
                 survives(&changed, read(&changed))
             }
             6 => {
                 let mut changed = saved_before_1_6(&pickles[index], &[("0", &[0; 160]), ("1", &[0; 160])]);
-                random.mutate(&mut changed, &WORDS);
+                mutate(random, &mut changed, &WORDS);
                 survives(&changed, read(&changed))
             }
             // … or anything
             _ => {
                 let mut changed = file.clone();
-                random.mutate(&mut changed, &WORDS);
+                mutate(random, &mut changed, &WORDS);
                 survives(&changed, read(&changed))
             }
         }

@@ -5,10 +5,11 @@ use crate::error::{Error, Result};
 use crate::groups::GroupSource;
 use crate::influence::{Damping, Estimator, Objective};
 use crate::model::{Dimensions, esm2, rna_fm};
+use crate::parse_share;
 use crate::selection::{Budget, Cap, Strategy};
 use crate::sequence::InputOptions;
 use crate::tokenizer::{self, Alphabet, Tokenizer};
-use crate::train::{Length, Shares, SplitOptions, TrainOptions, TrainedModel, parse_share};
+use crate::train::{Length, Shares, SplitOptions, TrainOptions, TrainedModel};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 

@@ -2,9 +2,9 @@
 
 use super::super::ModelOptions;
 use crate::groups::GroupOptions;
+use crate::parse_share;
 use crate::probe::{LabelOptions, Task};
 use crate::sequence::InputOptions;
-use crate::train::parse_share;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// Twenty families rich in G and C, and one that is nine tenths of all records and mostly A.
 fn inputs(folder: &Path) {
-    let mut random = bioprune::batching::SplitMix::new(1);
+    let mut random = bioprune::random::SplitMix::new(1);
     let (mut varied, mut redundant) = (String::new(), String::new());
     for number in 0..1200usize {
         let varies = number % 10 == 0;

@@ -1,6 +1,6 @@
 //! A disk that is full: nothing half-written stays on it, and work goes on once there is room.
 
-use super::{ALL, RECORDS, SAME, clean_run, input, prune};
+use super::{ALL, RECORDS, SAME, clean_run, input, names, prune};
 use crate::support::service::{Launch, Service};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -49,15 +49,6 @@ impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).map(|entries| {
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
-    });
-    let mut names = entries.unwrap_or_default();
-    names.sort();
-    names
 }
 
 fn at(folder: &Path, name: &str) -> String {

@@ -13,6 +13,7 @@ mod server;
 use crate::example;
 use crate::support::s3::S3Server;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,15 @@ fn prune(input: &str, output: &str) -> Command {
     command.args(["prune", input, "-o", output, "--keep", "10%", "--sample", "60", "--threads", "1"]);
     command.args(["--max-batch-tokens", "600", "--commit-every", "0", "--progress", "none"]);
     command
+}
+
+/// The names in a folder, in their order; none where there is no folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 /// The same as a request.

@@ -1,19 +1,18 @@
 //! The most memory that a process held.
 
+use bioprune::process;
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Runs a command to its end; gives its status, what it said, and the most memory that it held, in kB.
+/// Runs a command to its end; gives its status, what it said, and the most bytes that it held.
 pub fn measured(command: &mut Command) -> (Option<i32>, String, u64) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
     let mut most = 0;
     while child.try_wait().unwrap().is_none() {
-        let told = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let now = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
-        most = most.max(now.unwrap_or(0));
+        most = most.max(process::bytes(&status, "VmHWM").unwrap_or(0));
         std::thread::sleep(Duration::from_millis(5));
     }
     let mut said = String::new();

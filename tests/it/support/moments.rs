@@ -1,8 +1,9 @@
 //! Random moments for tests that kill: other ones in each run, and the seed told where a test fails.
 
+use bioprune::random::SplitMix;
 use std::time::Duration;
 
-pub struct Moments(u64);
+pub struct Moments(SplitMix);
 
 impl Moments {
     /// From `BIOPRUNE_TEST_SEED`, or from the clock.
@@ -13,21 +14,16 @@ impl Moments {
         let seed = seed.unwrap_or_else(now);
         // shown by the test harness where the test fails
         println!("BIOPRUNE_TEST_SEED={seed}");
-        Moments(seed)
+        Moments::of(seed)
     }
 
     /// The moments of a client, the same in each run.
     pub fn of(seed: u64) -> Moments {
-        Moments(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        Moments(SplitMix::new(seed))
     }
 
-    /// A number below `bound` (xorshift64*).
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.max(1);
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) % bound
+        self.0.below(bound as usize) as u64
     }
 
     /// Some part of `span`.

@@ -17,7 +17,7 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
-    /// Below `bound`, by the high half of a product: off by less than bound / 2^64 from uniform.
+    /// Below `bound`, 0 where that is 0, by the high half of a product: off by less than bound / 2^64 from uniform.
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.draw()) * bound as u128) >> 64) as usize
     }
