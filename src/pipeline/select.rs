@@ -14,6 +14,7 @@ use crate::scores::{Scores, ScoresFile, ScoresFormat, ScoresMetadata};
 use crate::selection::{self, Amount, Axis, Budget, Rule, Selection, Strategy, select as find};
 use crate::sequence::Dataset;
 use crate::storage::{Committed, Location, ObjectInfo, io_error};
+use serde::Serialize;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -145,7 +146,7 @@ impl Job<'_> {
         warnings.iter().for_each(|warning| log::warn!("{warning}"));
         let report = put(output, REPORT, report::render(&data).as_bytes(), context)?;
         data.manifest.outputs.push(output_file(&report));
-        put(output, MANIFEST, &data.manifest.to_json()?, context)?;
+        put_json(output, MANIFEST, &data.manifest, context)?;
         Ok(SelectSummary {
             output: output.to_string(),
             pool: selection.pool.records,
@@ -260,4 +261,17 @@ pub(super) fn put(output: &Location, name: &str, bytes: &[u8], context: &Context
     let mut writer = context.storage.create(&location)?;
     writer.write_all(bytes).map_err(|error| io_error(&location, error))?;
     writer.commit()
+}
+
+/// Writes one document below the output.
+pub(super) fn put_json(
+    output: &Location,
+    name: &str,
+    value: &impl Serialize,
+    context: &Context,
+) -> Result<Committed> {
+    let mut json = serde_json::to_vec_pretty(value)
+        .map_err(|error| Error::internal(format!("cannot write {name}")).caused_by(error))?;
+    json.push(b'\n');
+    put(output, name, &json, context)
 }

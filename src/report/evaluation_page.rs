@@ -2,20 +2,19 @@
 
 use super::axis;
 use super::evaluation::{Evaluation, HeldOutSet, Pair};
-use super::page::document;
+use super::forest::{Forest, Row};
+use super::page::{document, section};
 use super::quantity::{counted, grouped, span};
 use super::tables::{self, Escaped};
 use crate::evaluation::Verdict;
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
-const LEFT: f64 = 290.0;
 const RIGHT: f64 = 20.0;
-const ROW: f64 = 24.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
-const CURVES_LEFT: f64 = 58.0;
-const CURVES_HEIGHT: f64 = 300.0;
+const LEFT: f64 = 58.0;
+const HEIGHT: f64 = 300.0;
 
 /// The page as one HTML document that loads nothing and runs nothing.
 pub fn render_evaluation(evaluation: &Evaluation) -> String {
@@ -32,20 +31,20 @@ pub fn render_evaluation(evaluation: &Evaluation) -> String {
     );
     let verdicts: String =
         evaluation.verdicts().iter().map(|verdict| format!("<li>{}</li>", Escaped(verdict))).collect();
-    let caution = evaluation.caution().map(|text| {
-        let text = text.replacen("the", "The", 1);
-        format!(
+    let mut page = String::new();
+    if let Some(caution) = evaluation.caution() {
+        let text = caution.replacen("the", "The", 1);
+        page.push_str(&format!(
             "<section class=\"findings\"><h2>Look at this first</h2><p>{}.</p></section>\n",
             Escaped(&text)
-        )
-    });
-    let parts = [
-        ("Verdicts", format!("<ul>{verdicts}</ul><p>{}</p>", Escaped(&explanation(evaluation)))),
-        ("Differences", differences(&evaluation.comparisons)),
-        ("Learning curves", curves(evaluation)),
-        ("Losses", losses(evaluation)),
-        ("What was asked", tables::parameters(&evaluation.parameters)),
-    ];
+        ));
+    }
+    let verdicts = format!("<ul>{verdicts}</ul><p>{}</p>", Escaped(&explanation(evaluation)));
+    section(&mut page, "Verdicts", &verdicts);
+    section(&mut page, "Differences", &differences(&evaluation.comparisons));
+    section(&mut page, "Learning curves", &curves(evaluation));
+    section(&mut page, "Losses", &losses(evaluation));
+    section(&mut page, "What was asked", &tables::parameters(&evaluation.parameters));
     let footer = format!(
         "{} {} · {} to {} · {} · every fact of this page is in evaluation.json",
         evaluation.tool.name,
@@ -54,13 +53,7 @@ pub fn render_evaluation(evaluation: &Evaluation) -> String {
         evaluation.finished,
         span(evaluation.seconds)
     );
-    let sections: String = parts
-        .iter()
-        .filter(|(_, content)| !content.is_empty())
-        .map(|(title, content)| format!("<section><h2>{title}</h2>{content}</section>\n"))
-        .collect();
-    let main = caution.unwrap_or_default() + &sections;
-    document("Does the coreset help?", &subtitle, &main, &footer)
+    document("Does the coreset help?", &subtitle, &page, &footer)
 }
 
 fn explanation(evaluation: &Evaluation) -> String {
@@ -88,58 +81,27 @@ fn explanation(evaluation: &Evaluation) -> String {
     text
 }
 
-/// Each pair's difference with its bootstrap interval, as a point and a line.
+/// Each pair's difference with its bootstrap interval.
 fn differences(pairs: &[Pair]) -> String {
-    let rows: Vec<_> = pairs.iter().filter_map(|pair| Some((pair, pair.main()?))).collect();
-    if rows.is_empty() {
-        return String::new();
-    }
-    let low = rows.iter().map(|(_, found)| found.low.min(found.difference)).fold(0.0, f64::min);
-    let high = rows.iter().map(|(_, found)| found.high.max(found.difference)).fold(0.0, f64::max);
-    let margin = ((high - low) * 0.05).max(1e-6);
-    let (low, high) = (low - margin, high + margin);
-    let x = |value: f64| LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT);
-    let base = TOP + ROW * rows.len() as f64;
-    let mut svg = format!(
-        "<figure><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\"><title>Differences in held-out loss</title>",
-        base + BOTTOM
-    );
-    for (at, text) in axis::ticks(low, high, 6.0) {
-        let x = x(at);
-        let _ = write!(svg, "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{base}\"/>");
-        let _ = write!(svg, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{text}</text>", base + 18.0);
-    }
-    let zero = x(0.0);
-    let _ =
-        write!(svg, "<line class=\"axis\" x1=\"{zero:.1}\" x2=\"{zero:.1}\" y1=\"{TOP}\" y2=\"{base}\"/>");
-    for (row, (pair, found)) in rows.iter().enumerate() {
-        let y = TOP + ROW * (row as f64 + 0.5);
+    let rows = pairs.iter().filter_map(|pair| {
+        let found = pair.main()?;
         let class = match found.verdict {
             Verdict::Better => "better",
             Verdict::Worse => "worse",
             Verdict::NoDifferenceSeen | Verdict::TooFewSeeds => "level",
         };
         let name = format!("{} − {}", pair.condition, pair.control);
-        let _ = write!(
-            svg,
-            "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{}</text><g class=\"{class}\">\
-             <line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/></g>",
-            LEFT - 10.0,
-            y + 4.0,
-            Escaped(&name),
-            x(found.low),
-            x(found.high),
-            x(found.difference)
-        );
+        Some(Row { name, class, value: found.difference, low: found.low, high: found.high })
+    });
+    Forest {
+        title: "Differences in held-out loss",
+        axis: "difference in held-out loss (nats; left of zero is better)",
+        caption: "Mean over groups that no training has seen, with 95 % intervals of the bootstrap.",
+        // an axis of no width would have no marks
+        span: (-1e-6, 1e-6),
+        rows: rows.collect(),
     }
-    let _ = write!(
-        svg,
-        "<text class=\"mid name\" x=\"{:.1}\" y=\"{}\">difference in held-out loss (nats; left of zero is better)</text></svg>\
-         <figcaption>Mean over groups that no training has seen, with 95 % intervals of the bootstrap.</figcaption></figure>",
-        (LEFT + WIDTH - RIGHT) / 2.0,
-        base + 38.0
-    );
-    svg
+    .render()
 }
 
 /// The mean curve of each condition.
@@ -164,20 +126,19 @@ fn curves(evaluation: &Evaluation) -> String {
     if last == 0.0 || low >= high {
         return String::new();
     }
-    let base = CURVES_HEIGHT - BOTTOM;
-    let x = |tokens: f64| CURVES_LEFT + tokens / last * (WIDTH - CURVES_LEFT - RIGHT);
+    let base = HEIGHT - BOTTOM;
+    let x = |tokens: f64| LEFT + tokens / last * (WIDTH - LEFT - RIGHT);
     let y = |loss: f64| base - (loss - low) / (high - low) * (base - TOP);
-    let mut svg = format!(
-        "<figure><svg viewBox=\"0 0 {WIDTH} {CURVES_HEIGHT}\" role=\"img\"><title>Learning curves</title>"
-    );
+    let mut svg =
+        format!("<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><title>Learning curves</title>");
     for (at, text) in axis::ticks(low, high, 5.0) {
         let y = y(at);
         let _ = write!(
             svg,
-            "<line class=\"grid\" x1=\"{CURVES_LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
              <text class=\"end\" x=\"{}\" y=\"{:.1}\">{text}</text>",
             WIDTH - RIGHT,
-            CURVES_LEFT - 8.0,
+            LEFT - 8.0,
             y + 4.0
         );
     }
@@ -212,7 +173,7 @@ fn curves(evaluation: &Evaluation) -> String {
         svg,
         "<text class=\"mid name\" x=\"{:.1}\" y=\"{}\">tokens trained on</text></svg><figcaption>{legend}<br>Held-out loss \
          (nats, mean over new groups) of some of the records, mean over the seeds.</figcaption></figure>",
-        (CURVES_LEFT + WIDTH - RIGHT) / 2.0,
+        (LEFT + WIDTH - RIGHT) / 2.0,
         base + 38.0
     );
     svg

@@ -1,7 +1,6 @@
 //! `manifest.json`: where a coreset came from, in full.
 
 use crate::confounds::Confounds;
-use crate::error::{Error, Result};
 use crate::influence::{Damping, Estimator, Objective};
 use crate::scores::{Counts, CurvatureRef, ModelRef, ScoresMetadata};
 use crate::sequence::Source;
@@ -180,16 +179,6 @@ pub struct Stratum {
 impl Stratum {
     /// The name of the share of highest influence that a strategy leaves out.
     pub const EXCLUDED: &'static str = "excluded";
-}
-
-impl Manifest {
-    /// The bytes of `manifest.json`.
-    pub fn to_json(&self) -> Result<Vec<u8>> {
-        let mut json = serde_json::to_vec_pretty(self)
-            .map_err(|error| Error::internal("cannot write the manifest as JSON").caused_by(error))?;
-        json.push(b'\n');
-        Ok(json)
-    }
 }
 
 /// A moment as RFC 3339 in UTC, to the second.

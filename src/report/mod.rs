@@ -2,7 +2,8 @@
 //! and plots for a person.
 //!
 //! A job fills in one [`Manifest`] and, record by record, a [`Distribution`] of the influence and one of the lengths;
-//! [`render`] makes the page out of them. An [`Evaluation`] is what comparing coresets leaves. A page is one file without scripts or anything to load.
+//! [`render`] makes the page out of them. An [`Evaluation`] is what comparing coresets leaves, a [`ProbeResult`] what probing
+//! embeddings does. A page is one file without scripts or anything to load.
 
 mod axis;
 mod confounds;
@@ -12,6 +13,7 @@ mod evaluation_page;
 mod findings;
 #[cfg(test)]
 mod fixture;
+mod forest;
 mod manifest;
 mod page;
 mod plot;

@@ -70,7 +70,8 @@ pub(super) fn document(title: &str, subtitle: &str, main: &str, footer: &str) ->
     )
 }
 
-fn section(page: &mut String, title: &str, content: &str) {
+/// Adds a section, where it has content.
+pub(super) fn section(page: &mut String, title: &str, content: &str) {
     if !content.is_empty() {
         page.push_str(&format!("<section><h2>{title}</h2>{content}</section>\n"));
     }

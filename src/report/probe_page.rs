@@ -1,19 +1,11 @@
 //! A probe for a person: the findings first, then how good each predictor is, and how well each class is told.
 
-use super::axis;
-use super::page::document;
+use super::forest::{Forest, Row};
+use super::page::{document, section};
 use super::probe::{ProbeResult, SplitFacts};
 use super::quantity::{counted, grouped, span};
 use super::tables::{self, Escaped};
 use crate::probe::{Interval, Metric, PerClass, Task};
-use std::fmt::Write;
-
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 200.0;
-const RIGHT: f64 = 20.0;
-const ROW: f64 = 26.0;
-const TOP: f64 = 14.0;
-const BOTTOM: f64 = 46.0;
 
 /// The page as one HTML document that loads nothing and runs nothing.
 pub fn render_probe(result: &ProbeResult) -> String {
@@ -31,18 +23,14 @@ pub fn render_probe(result: &ProbeResult) -> String {
         None => Vec::new(),
     };
     let figures: String = metrics.into_iter().map(|metric| predictors(result, metric)).collect();
-    let parts = [
-        ("Findings", format!("<ul>{findings}</ul><p>{}</p>", Escaped(&explanation(result)))),
-        ("How good", figures),
-        ("Classes", classes(result)),
-        ("Fits", fits(result)),
-        ("Records", records(result)),
-        ("What was asked", tables::parameters(&result.parameters)),
-    ];
-    let sections: String = parts
-        .iter()
-        .map(|(title, content)| format!("<section><h2>{title}</h2>{content}</section>\n"))
-        .collect();
+    let mut page = String::new();
+    let findings = format!("<ul>{findings}</ul><p>{}</p>", Escaped(&explanation(result)));
+    section(&mut page, "Findings", &findings);
+    section(&mut page, "How good", &figures);
+    section(&mut page, "Classes", &classes(result));
+    section(&mut page, "Fits", &fits(result));
+    section(&mut page, "Records", &records(result));
+    section(&mut page, "What was asked", &tables::parameters(&result.parameters));
     let footer = format!(
         "{} {} · {} to {} · {} · every fact of this page is in probe.json",
         result.tool.name,
@@ -51,7 +39,7 @@ pub fn render_probe(result: &ProbeResult) -> String {
         result.finished,
         span(result.seconds)
     );
-    document("What do the embeddings tell?", &subtitle, &sections, &footer)
+    document("What do the embeddings tell?", &subtitle, &page, &footer)
 }
 
 fn task_name(task: Task) -> &'static str {
@@ -91,51 +79,22 @@ fn explanation(result: &ProbeResult) -> String {
     )
 }
 
-/// Each predictor's value with its interval, as a point and a line.
+/// Each predictor's value with its interval.
 fn predictors(result: &ProbeResult, metric: Metric) -> String {
-    let rows: Vec<(&str, Interval)> = result
-        .predictors
-        .iter()
-        .filter_map(|predictor| {
-            let measured = predictor.metrics.iter().find(|one| one.metric == metric)?;
-            Some((predictor.name.as_str(), measured.interval))
-        })
-        .collect();
-    let x = |value: f64| LEFT + value * (WIDTH - LEFT - RIGHT);
-    let base = TOP + ROW * rows.len() as f64;
-    let name = metric.name();
-    let mut svg = format!(
-        "<figure><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\"><title>{name} of each predictor</title>",
-        base + BOTTOM
-    );
-    for (at, text) in axis::ticks(0.0, 1.0, 5.0) {
-        let x = x(at);
-        let _ = write!(svg, "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{base}\"/>");
-        let _ = write!(svg, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{text}</text>", base + 18.0);
+    let rows = result.predictors.iter().filter_map(|predictor| {
+        let Interval { value, low, high } =
+            predictor.metrics.iter().find(|one| one.metric == metric)?.interval;
+        let class = if predictor.name == "embedding" { "better" } else { "level" };
+        Some(Row { name: format!("{} {value:.3}", predictor.name), class, value, low, high })
+    });
+    Forest {
+        title: &format!("{} of each predictor", metric.name()),
+        axis: &format!("{} on the test records", metric.name()),
+        caption: "",
+        span: (0.0, 1.0),
+        rows: rows.collect(),
     }
-    for (row, (name, interval)) in rows.iter().enumerate() {
-        let y = TOP + ROW * (row as f64 + 0.5);
-        let class = if *name == "embedding" { "better" } else { "level" };
-        let _ = write!(
-            svg,
-            "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{} {:.3}</text><g class=\"{class}\">\
-             <line x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"4\"/></g>",
-            LEFT - 10.0,
-            y + 4.0,
-            Escaped(name),
-            interval.value,
-            x(interval.low),
-            x(interval.high),
-            x(interval.value)
-        );
-    }
-    let _ = write!(
-        svg,
-        "<text class=\"mid name\" x=\"{:.1}\" y=\"{}\">{name} on the test records</text></svg></figure>",
-        (LEFT + WIDTH - RIGHT) / 2.0,
-        base + 38.0
-    );
-    svg
+    .render()
 }
 
 fn classes(result: &ProbeResult) -> String {

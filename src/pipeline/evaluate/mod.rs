@@ -9,9 +9,9 @@ mod runs;
 pub use request::{Control, EvaluateRequest, HeldOutOptions, Protocol, TrainerOptions};
 
 use super::choose::{FOR_RNA, choose};
-use super::select::{Started, put};
+use super::select::{Started, put, put_json};
 use super::{Context, session};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evaluation::{Average, Comparison, GroupLosses, compare};
 use crate::report::{self, ConditionResult, Evaluation, HeldOutSet, Pair, Tool, TrainingResult, utc};
 use crate::sequence::Dataset;
@@ -174,9 +174,7 @@ pub fn evaluate(
     put(&output, LOSSES, report::losses_tsv(&evaluation).as_bytes(), context)?;
     put(&output, COMPARISONS, report::comparisons_tsv(&evaluation).as_bytes(), context)?;
     put(&output, REPORT, report::render_evaluation(&evaluation).as_bytes(), context)?;
-    let json = serde_json::to_vec_pretty(&evaluation)
-        .map_err(|error| Error::internal("cannot write the evaluation as JSON").caused_by(error))?;
-    put(&output, EVALUATION, &json, context)?;
+    put_json(&output, EVALUATION, &evaluation, context)?;
     Ok(EvaluateSummary {
         output: output.to_string(),
         trainings: planned.len() as u64,
