@@ -8,6 +8,7 @@
 //!
 //! Everything here is deterministic, whatever the number of threads.
 
+mod components;
 mod cross_validation;
 mod examples;
 mod features;
@@ -20,6 +21,7 @@ mod sample;
 mod structure;
 mod targets;
 
+pub use components::Components;
 pub use cross_validation::{Chosen, FOLDS, choose, fold_of_groups};
 pub use examples::{Examples, Scaling};
 pub use features::{Codes, pooled, window};

@@ -15,26 +15,38 @@ pub fn distance_features(i: usize, j: usize, features: &mut Vec<f32>) {
     features[start + (octaves.max(0.0) as usize).min(DISTANCES - 1)] = 1.0;
 }
 
-/// Of hidden states `[residues, d]`: element by element their products and absolute differences (as in SentEval), and the distance.
-/// The states are to be centred within their record, so that products are about what makes two residues differ from the rest.
-pub fn pair_of_states(states: &[f32], d: usize, (i, j): (usize, usize), features: &mut Vec<f32>) {
-    let (a, b) = (&states[i * d..(i + 1) * d], &states[j * d..(j + 1) * d]);
+/// Which two bases they are, and which stand outside and inside of them, where a stem goes on: what stands beyond an end is
+/// `None`.
+fn around(i: usize, j: usize, residues: usize) -> [Option<(usize, usize)>; 3] {
+    let outside = i.checked_sub(1).filter(|_| j + 1 < residues).map(|i| (i, j + 1));
+    [outside, Some((i, j)), Some((i + 1, j - 1))]
+}
+
+/// Of [`Components`](super::Components) `[residues, r]`: all products of a number of the one base and a number of the other, for the
+/// two bases and those around them; and the distance.
+pub fn pair_of_states(states: &[f32], r: usize, (i, j): (usize, usize), features: &mut Vec<f32>) {
     features.clear();
-    features.extend(a.iter().zip(b).map(|(a, b)| a * b));
-    features.extend(a.iter().zip(b).map(|(a, b)| (a - b).abs()));
+    let state = |at: usize| &states[at * r..(at + 1) * r];
+    for place in around(i, j, states.len().checked_div(r).unwrap_or(0)) {
+        match place {
+            Some((i, j)) => {
+                features.extend(state(i).iter().flat_map(|a| state(j).iter().map(move |b| a * b)))
+            }
+            None => features.resize(features.len() + r * r, 0.0),
+        }
+    }
     distance_features(i, j, features);
 }
 
-/// Which two bases they are, and which stand inside and outside of them, where a stem goes on; and the distance.
+/// Of tokens: the one-hot code of the two bases, and those of the bases around them; and the distance.
 pub fn pair_of_bases(codes: &Codes, residues: &[u32], (i, j): (usize, usize), features: &mut Vec<f32>) {
     features.clear();
     let letters = codes.letters;
-    for (a, b) in [(i.checked_sub(1), j + 1), (Some(i), j), (Some(i + 1), j - 1)] {
+    for place in around(i, j, residues.len()) {
         let start = features.len();
         features.resize(start + letters * letters, 0.0);
-        let token = |place: Option<usize>| residues.get(place?).copied();
-        if let (Some(a), Some(b)) = (token(a), token(Some(b))) {
-            features[start + codes.code(a) * letters + codes.code(b)] = 1.0;
+        if let Some((i, j)) = place {
+            features[start + codes.code(residues[i]) * letters + codes.code(residues[j])] = 1.0;
         }
     }
     distance_features(i, j, features);
@@ -111,9 +123,11 @@ mod tests {
         // nothing stands outside of the first and the last; three kinds of pairs and a distance within
         assert_eq!(features(0, 7).iter().sum::<f32>(), 3.0);
         assert_eq!(features(1, 6).iter().sum::<f32>(), 4.0);
-        let states = [1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 5.0];
+        let states = [1.0, 2.0, 0.0, 7.0, 0.0, 0.0, 11.0, 0.0, 3.0, 5.0];
         let mut of_states = Vec::new();
         pair_of_states(&states, 2, (0, 4), &mut of_states);
-        assert_eq!(of_states[..5], [3.0, 10.0, 2.0, 3.0, 1.0]);
+        let (outside, two, inside) = ([0.0; 4], [3.0, 5.0, 6.0, 10.0], [0.0, 0.0, 77.0, 0.0]);
+        assert_eq!(of_states[..12], [outside, two, inside].concat());
+        assert_eq!(of_states[12..14], [1.0, 0.0]);
     }
 }

@@ -8,10 +8,13 @@ use crate::pipeline::session::Session;
 use crate::pipeline::workers::in_order;
 use crate::pipeline::{Counts, Stage};
 use crate::probe::{
-    Codes, Examples, Labels, NEAREST, Sample, Split, Targets, Task, pair_of_bases, pair_of_states, pooled,
-    window,
+    Codes, Components, Examples, Labels, NEAREST, Sample, Split, Targets, Task, pair_of_bases,
+    pair_of_states, pooled, window,
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// States that components are found on: several for each number of the largest models' states.
+const STATES: usize = 10_000;
 
 /// The two kinds of vectors that probes are fitted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub(super) struct Passes<'a> {
     pub deal: &'a Deal,
     pub classes: &'a Classes,
     pub codes: Codes,
+    /// For pairs
+    pub components: Option<Components>,
     pub task: Task,
     pub seed: u64,
     pub max_examples: usize,
@@ -74,7 +79,7 @@ pub(super) struct Embedded<'a> {
     codes: &'a Codes,
     /// Tokens of the residues that the model sees
     residues: Vec<u32>,
-    /// `[1, d]`, or `[residues, d]`, of pairs less the record's mean
+    /// `[1, d]`, or `[residues, d]`; of pairs the components of states less the record's mean
     vectors: Vec<f32>,
     d: usize,
 }
@@ -163,10 +168,9 @@ impl Passes<'_> {
 
     fn embedded(&self, row: Row) -> Result<Embedded<'_>> {
         let Row { record, mut vectors, .. } = row;
-        let id = record.header.split(u8::is_ascii_whitespace).next().unwrap_or_default();
         let dealt = self
             .deal
-            .find(self.labels, id, (record.source, record.position))
+            .find(self.labels, record.id(), (record.source, record.position))
             .ok_or_else(|| Error::internal("a record without a label was embedded"))?;
         let label = &self.labels.rows[dealt.label];
         let tokenizer = &self.session.model.tokenizer;
@@ -177,12 +181,35 @@ impl Passes<'_> {
                 self.task, self.session.model.info.name
             )));
         }
-        let d = self.session.model.head.hidden_size;
+        let mut d = self.session.model.head.hidden_size;
         if self.task == Task::Pair {
             centre(&mut vectors, d);
         }
+        if let Some(components) = &self.components {
+            vectors = components.project(&vectors);
+            d = components.r;
+        }
         let targets = Targets::read(self.task, self.labels, label, record.residues as usize)?;
         Ok(Embedded { dealt, targets, codes: &self.codes, residues, vectors, d })
+    }
+
+    /// The components of the training records' states, from a sample of them.
+    pub fn find_components(&mut self) -> Result<()> {
+        let mut sample = Sample::new(STATES);
+        self.each(
+            |dealt| dealt.split == Split::Train,
+            |record| {
+                for at in 0..record.residues() {
+                    let site = Site::Residue(at);
+                    sample.offer(site.key(record.dealt.hash, self.seed), || {
+                        record.vectors[at * record.d..(at + 1) * record.d].to_vec()
+                    });
+                }
+                Ok(())
+            },
+        )?;
+        self.components = Some(Components::of(&sample.into_items(), self.session.model.head.hidden_size));
+        Ok(())
     }
 
     /// A sample of the sites of a split, by [`Features`], and the number of all of its sites. Of pairs half are pairs, as far

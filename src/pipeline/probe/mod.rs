@@ -11,7 +11,7 @@ mod request;
 
 pub use request::{OnLeak, ProbeRequest};
 
-use super::select::{Started, put};
+use super::select::{Started, put, put_json};
 use super::session::Session;
 use super::{Context, Counts, ObjectiveOptions};
 use crate::error::{Error, Result};
@@ -82,16 +82,20 @@ pub fn probe(request: &ProbeRequest, context: &Context) -> Result<ProbeSummary> 
     let alphabet = session.model.tokenizer.alphabet;
     let deal = Deal::new(request, &labels, (&session.dataset, alphabet), context)?;
     let classes = Classes::of(request.task, &labels, deal.of(Split::Train))?;
-    let passes = Passes {
+    let mut passes = Passes {
         session: &session,
         labels: &labels,
         deal: &deal,
         classes: &classes,
         codes: Codes::of(&session.model.tokenizer),
+        components: None,
         task: request.task,
         seed: request.seed,
         max_examples: request.max_examples as usize,
     };
+    if request.task == Task::Pair {
+        passes.find_components()?;
+    }
     let (fitted, [train, valid], mut counts) = fitted(&passes)?;
     let (outcomes, test_counts) = measured(&passes, &fitted)?;
     counts.add(&test_counts.0);
@@ -129,9 +133,7 @@ pub fn probe(request: &ProbeRequest, context: &Context) -> Result<ProbeSummary> 
     };
     put(&output, METRICS, report::metrics_tsv(&result).as_bytes(), context)?;
     put(&output, REPORT, report::render_probe(&result).as_bytes(), context)?;
-    let json = serde_json::to_vec_pretty(&result)
-        .map_err(|error| Error::internal("cannot write the probe as JSON").caused_by(error))?;
-    put(&output, PROBE, &json, context)?;
+    put_json(&output, PROBE, &result, context)?;
     Ok(ProbeSummary {
         output: output.to_string(),
         model: result.model.clone(),
