@@ -6,6 +6,7 @@
 # DATA   folder with the files that README.md names
 # OUT    folder for the results (default: study-results)
 # BIOPRUNE, THREADS, SEEDS, STEPS   program (default: bioprune), threads (0: all), seeds of a claim (5), steps of a training
+# STRATEGIES, CONTROLS   of the parts that make claims (default: all of them)
 set -euo pipefail
 
 : "${DATA:?the folder with the data that docs/study/README.md names}"
@@ -14,6 +15,8 @@ BIOPRUNE=${BIOPRUNE:-bioprune}
 THREADS=${THREADS:-0}
 SEEDS=${SEEDS:-5}
 STEPS=${STEPS:-1500}
+STRATEGIES=${STRATEGIES:-top-k,coverage,balanced}
+CONTROLS=${CONTROLS:-records,residues,lengths,composition,cap,ten-times,everything}
 HERE=$(cd "$(dirname "$0")" && pwd)
 
 RNA=$DATA/rna/rfam14.2_seed.fa.gz
@@ -70,15 +73,15 @@ part() {
     # The claims: with and without the over-represented family.
     rna-redundant)
         part rna-reference
-        evaluate rna-redundant rna-reference RNA_SPLIT --keep 10% --strategies top-k,coverage,balanced "$RNA" "$REDUNDANT"
+        evaluate rna-redundant rna-reference RNA_SPLIT --keep 10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA" "$REDUNDANT"
         ;;
     rna)
         part rna-reference
-        evaluate rna rna-reference RNA_SPLIT --keep 10% --strategies top-k,coverage,balanced "$RNA"
+        evaluate rna rna-reference RNA_SPLIT --keep 10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA"
         ;;
     protein)
         part protein-reference
-        evaluate protein protein-reference PROTEIN_SPLIT --keep 10% --strategies top-k,coverage,balanced "$PROTEIN"
+        evaluate protein protein-reference PROTEIN_SPLIT --keep 10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$PROTEIN"
         ;;
     # Sweeps: directions.
     rna-budgets)
@@ -103,7 +106,7 @@ part() {
         ;;
     # One epoch on the curvature sample before scoring, beside none.
     rna-adapt)
-        part rna-reference
+        [ -e "$OUT/rna/pool.fa.gz" ] || part rna
         for adapt in "" --adapt; do
             # shellcheck disable=SC2086
             "$BIOPRUNE" prune "$OUT/rna/pool.fa.gz" -o "$OUT/rna-balanced$adapt" --keep 10% --strategy balanced \
@@ -135,7 +138,7 @@ part() {
 }
 
 mkdir -p "$OUT"
-[ $# -gt 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
 for name in "$@"; do
     part "$name"
 done
