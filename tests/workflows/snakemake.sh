@@ -79,6 +79,8 @@ workflow_runs() {
   printf 'sample\tsequences\nset\tset.fa\nproteins\tproteins/set.fa\n' > samples.tsv
   snakemake --snakefile "$snakefile" --configfile config.yaml --config shards="$1" --cores 2
   same_coreset results/set
+  # all that the plain command writes
+  diff <(ls "$expected") <(ls results/set)
   cmp "$expected_proteins/coreset.fa.gz" results/proteins/coreset.fa.gz
   cmp "$expected/scores.parquet" results/set/scores.parquet
   cmp "$expected/curvature.safetensors" results/set/curvature.safetensors
