@@ -1,10 +1,11 @@
-"""Prints a bill of materials (CycloneDX 1.6, JSON) of the program: sbom.py ROOT [--validate] > bioprune.cdx.json
+"""Prints a bill of materials (CycloneDX 1.6, JSON) of the program: sbom.py ROOT [--features cuda] [--validate]
 
 Every crate that is linked into the program on x86-64 Linux, with version, licence, checksum and what depends on what; those
 that only tests, benchmarks or build scripts use are left out. What the images hold besides are packages of Debian, which
 their own database lists. Needs cyclonedx-python-lib; --validate also its extra json-validation.
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -58,8 +59,8 @@ def component(package, checksums, root):
     )
 
 
-def bill(root):
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM]
+def bill(root, features):
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", PLATFORM, "--features", features]
     metadata = json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True).stdout)
     lock = tomllib.loads((root / "Cargo.lock").read_text())
     checksums = {(package["name"], package["version"]): package.get("checksum") for package in lock["package"]}
@@ -82,8 +83,13 @@ def bill(root):
 
 
 def main():
-    text = bill(pathlib.Path(sys.argv[1]))
-    if "--validate" in sys.argv[2:]:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("root", type=pathlib.Path)
+    parser.add_argument("--features", default="")
+    parser.add_argument("--validate", action="store_true")
+    options = parser.parse_args()
+    text = bill(options.root, options.features)
+    if options.validate:
         error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
         if error:
             sys.exit(f"not a valid bill of materials: {error}")

@@ -52,12 +52,14 @@ bill_of_materials() {
     touch "$venv/complete"
   fi
   "$venv/bin/python" "$root/containers/sbom.py" "$root" --validate > "$work/bioprune.cdx.json"
-  python3 - "$work/bioprune.cdx.json" "$version" << 'PYTHON'
+  "$venv/bin/python" "$root/containers/sbom.py" "$root" --features cuda > "$work/cuda.cdx.json"
+  python3 - "$version" "$work/bioprune.cdx.json" "$work/cuda.cdx.json" << 'PYTHON'
 import json, sys
-bill = json.load(open(sys.argv[1]))
+bill, with_cuda = (json.load(open(name)) for name in sys.argv[2:])
 program = bill["metadata"]["component"]
-assert (program["name"], program["version"]) == ("bioprune", sys.argv[2]), program
+assert (program["name"], program["version"]) == ("bioprune", sys.argv[1]), program
 parts = {part["name"]: part for part in bill["components"]}
+assert {part["name"] for part in with_cuda["components"]} - parts.keys() >= {"cudarc", "candle-kernels"}
 # what computes, reads and serves is there; what only tests use is not
 assert {"candle-core", "parquet", "actix-web", "object_store"} <= parts.keys()
 assert not {"proptest", "divan", "assert_cmd"} & parts.keys()

@@ -42,5 +42,5 @@ expected=$work/expected
 install_engine
 check 'the base image is made' base_image
 # shellcheck source-path=SCRIPTDIR
-for part in build step service engines manifests packages; do source "$here/$part.sh"; done
+for part in build step service engines manifests cuda packages; do source "$here/$part.sh"; done
 verdict

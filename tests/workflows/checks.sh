@@ -23,7 +23,7 @@ check() {
 
 verdict() {
   if [ $failures -gt 0 ]; then
-    echo "$failures checks of workflows failed"
+    echo "$failures checks failed"
     exit 1
   fi
 }

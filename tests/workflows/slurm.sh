@@ -47,7 +47,7 @@ start_nextflow() {
 
 # With the profile that ships, but for a cluster without accounts that answers at once.
 start_snakemake() {
-  ln -sf "$work/set.fa" set.fa
+  ln -sf "${set:-$work/set.fa}" set.fa
   printf 'sample\tsequences\nset\tset.fa\n' > samples.tsv
   printf 'samples: samples.tsv\nkeep: 10%%\nmask_passes: 1\nsample: 50\nshards: 8\ngpus: 1\n' > config.yaml
   snakemake --snakefile "$root/snakemake/workflow/Snakefile" --configfile config.yaml \
@@ -127,6 +127,14 @@ nextflow_on_proteins() {
   sheet=proteins.csv start_nextflow
   ends
   same_proteins results/proteins
+  test "$(wc -l < "$DRILL/tasks")" -ge 16
+}
+
+snakemake_on_proteins() {
+  drill snakemake-proteins
+  set=$work/proteins/set.fa start_snakemake
+  ends
+  same_proteins results/set
   test "$(wc -l < "$DRILL/tasks")" -ge 16
 }
 
@@ -224,6 +232,7 @@ check 'slurm: Nextflow: a node crashes, a task is preempted' nextflow_loses_a_no
 check 'slurm: Nextflow is killed and resumed, and jobs of both write at once' nextflow_is_killed
 check 'slurm: Nextflow: proteins' nextflow_on_proteins
 check 'slurm: Snakemake: a node crashes, a task is preempted, a ghost writes beside its successor' snakemake_loses_a_node_and_a_task
+check 'slurm: Snakemake: proteins' snakemake_on_proteins
 
 for round in $(seq "$chaos_rounds"); do
   check "slurm: Nextflow, two misfortunes, round $round" chaos nextflow "$round"

@@ -35,6 +35,7 @@ workflow BIOPRUNE_SCATTER {
 
     coreset   = BIOPRUNE_SELECT.out.coreset
     selected  = BIOPRUNE_SELECT.out.selected
+    confounds = BIOPRUNE_SELECT.out.confounds
     report    = BIOPRUNE_SELECT.out.report
     manifest  = BIOPRUNE_SELECT.out.manifest
     scores    = BIOPRUNE_MERGE_SCORES.out.merged
@@ -43,6 +44,7 @@ workflow BIOPRUNE_SCATTER {
     emit:
     coreset   // channel: [ val(meta), path(coreset.fa.gz) ]
     selected  // channel: [ val(meta), path(selected.tsv) ]
+    confounds // channel: [ val(meta), path(confounds.tsv) ]
     report    // channel: [ val(meta), path(report.html) ]
     manifest  // channel: [ val(meta), path(manifest.json) ]
     scores    // channel: [ val(meta), path(parquet) ]

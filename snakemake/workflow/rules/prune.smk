@@ -10,6 +10,7 @@ rule prune:
     output:
         coreset="results/{sample}/coreset.fa.gz",
         selected="results/{sample}/selected.tsv",
+        confounds="results/{sample}/confounds.tsv",
         scores="results/{sample}/scores.parquet",
         curvature="results/{sample}/curvature.safetensors",
         report=report(

@@ -88,6 +88,7 @@ rule select:
     output:
         coreset="results/{sample}/coreset.fa.gz",
         selected="results/{sample}/selected.tsv",
+        confounds="results/{sample}/confounds.tsv",
         report=report(
             "results/{sample}/report.html",
             caption="../report/coreset.rst",

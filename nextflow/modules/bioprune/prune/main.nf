@@ -13,6 +13,7 @@ process BIOPRUNE_PRUNE {
     output:
     tuple val(meta), path("${prefix}/coreset.fa.gz")        , emit: coreset
     tuple val(meta), path("${prefix}/selected.tsv")         , emit: selected
+    tuple val(meta), path("${prefix}/confounds.tsv")        , emit: confounds
     tuple val(meta), path("${prefix}/scores.parquet")       , emit: scores
     tuple val(meta), path("${prefix}/curvature.safetensors"), emit: curvature
     tuple val(meta), path("${prefix}/report.html")          , emit: report
@@ -50,6 +51,7 @@ process BIOPRUNE_PRUNE {
     mkdir ${prefix}
     echo "" | gzip > ${prefix}/coreset.fa.gz
     touch ${prefix}/selected.tsv
+    touch ${prefix}/confounds.tsv
     touch ${prefix}/scores.parquet
     touch ${prefix}/curvature.safetensors
     touch ${prefix}/report.html

@@ -13,6 +13,7 @@ process BIOPRUNE_PRUNEURI {
     output:
     tuple val(meta), val("${folder}/coreset.fa.gz")        , emit: coreset
     tuple val(meta), val("${folder}/selected.tsv")         , emit: selected
+    tuple val(meta), val("${folder}/confounds.tsv")        , emit: confounds
     tuple val(meta), val("${folder}/scores.parquet")       , emit: scores
     tuple val(meta), val("${folder}/curvature.safetensors"), emit: curvature
     tuple val(meta), val("${folder}/report.html")          , emit: report

@@ -3,7 +3,7 @@ process BIOPRUNE_SELECT {
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container "${ task.accelerator ? 'bioprune/bioprune-cuda:0.1.0' : 'bioprune/bioprune:0.1.0' }"
+    container 'bioprune/bioprune:0.1.0'
 
     input:
     tuple val(meta), path(scores), path(sequences), path(matched), path(groups, stageAs: 'groups/*')
@@ -12,6 +12,7 @@ process BIOPRUNE_SELECT {
     output:
     tuple val(meta), path("${prefix}/coreset.fa.gz"), emit: coreset
     tuple val(meta), path("${prefix}/selected.tsv") , emit: selected
+    tuple val(meta), path("${prefix}/confounds.tsv"), emit: confounds
     tuple val(meta), path("${prefix}/report.html")  , emit: report
     tuple val(meta), path("${prefix}/manifest.json"), emit: manifest
     tuple val("${task.process}"), val('bioprune'), eval("bioprune --version | sed 's/^bioprune //'"), topic: versions, emit: versions_bioprune
@@ -44,6 +45,7 @@ process BIOPRUNE_SELECT {
     mkdir ${prefix}
     echo "" | gzip > ${prefix}/coreset.fa.gz
     touch ${prefix}/selected.tsv
+    touch ${prefix}/confounds.tsv
     touch ${prefix}/report.html
     touch ${prefix}/manifest.json
     """

@@ -28,6 +28,7 @@ groups = f"--groups {groups}" if groups else ""
 names = {
     "coreset.fa.gz",
     "selected.tsv",
+    "confounds.tsv",
     "scores.parquet",
     "curvature.safetensors",
     "report.html",

@@ -17,7 +17,13 @@ groups = snakemake.input.get("groups", "")
 groups = f"--groups {groups}" if groups else ""
 
 # the files of one folder, under the names that bioprune gives them
-names = {"coreset.fa.gz", "selected.tsv", "report.html", "manifest.json"}
+names = {
+    "coreset.fa.gz",
+    "selected.tsv",
+    "confounds.tsv",
+    "report.html",
+    "manifest.json",
+}
 folders = {os.path.dirname(path) for path in snakemake.output}
 for path in snakemake.output:
     if os.path.basename(path) not in names:
