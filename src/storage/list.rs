@@ -150,7 +150,7 @@ fn list_prefix(
             objects.borrow_mut().push(meta);
         }
         Ok(())
-    }));
+    }))?;
     listed.map_err(|error| from_store(Action::List, location, error))?;
     let found = objects.into_inner().into_iter().map(|meta| {
         let key = meta.location.as_ref();
