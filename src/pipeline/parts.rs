@@ -135,7 +135,7 @@ impl<'a> Parts<'a> {
     }
 
     /// What a run that ends with this error leaves: all that is finished where the job may go on, else nothing.
-    pub fn give_up(mut self, error: &Error) {
+    pub fn give_up(&mut self, error: &Error) {
         self.storage = self.context.storage.to_the_end();
         let goes_on = match self.context.cancel.is_canceled() {
             true => self.context.cancel.is_suspended(),
@@ -148,7 +148,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Removes all parts: they are in the scores file, or not wanted.
-    pub fn clear(self) -> Result<()> {
+    pub fn clear(&self) -> Result<()> {
         self.storage.clear(&self.folder)
     }
 }

@@ -14,6 +14,7 @@ mod local;
 mod location;
 mod reader;
 mod remote;
+mod uploads;
 mod web;
 mod writer;
 

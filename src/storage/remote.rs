@@ -3,6 +3,7 @@
 use super::connect::{Connector, Counters, Traffic};
 use super::error::{Action, changed, from_store};
 use super::location::Target;
+use super::uploads::Uploads;
 use super::{Location, ObjectInfo, web};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
@@ -37,10 +38,18 @@ pub(super) type Object = (Arc<dyn ObjectStore>, Path);
 #[derive(Clone)]
 pub(super) struct Remote {
     driver: Arc<Driver>,
-    clients: Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>,
+    clients: Arc<Mutex<HashMap<String, Client>>>,
     counters: Arc<Counters>,
     /// Ends all waiting
     cancel: CancelToken,
+}
+
+/// Of one bucket or host.
+#[derive(Clone)]
+struct Client {
+    store: Arc<dyn ObjectStore>,
+    /// Where they can be told
+    uploads: Option<Uploads>,
 }
 
 struct Driver {
@@ -112,10 +121,15 @@ impl Remote {
         .map_err(|error| {
             Error::usage(format!("location {location}: the name is not allowed")).caused_by(error)
         })?;
-        Ok((self.client(store)?, path))
+        Ok((self.client(store)?.store, path))
     }
 
-    fn client(&self, store: &str) -> Result<Arc<dyn ObjectStore>> {
+    /// The unfinished uploads of a bucket, where its store tells them.
+    pub(super) fn uploads(&self, store: &str) -> Result<Option<Uploads>> {
+        Ok(self.client(store)?.uploads)
+    }
+
+    fn client(&self, store: &str) -> Result<Client> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(store) {
             return Ok(client.clone());
@@ -240,10 +254,10 @@ async fn fetch_once(
 }
 
 /// A client for `scheme://bucket` or `scheme://host`, configured by the environment.
-fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Client> {
     let timeout = ClientConfigKey::Timeout;
     let connector = Connector::new(counters);
-    match store.split_once("://") {
+    let store: Arc<dyn ObjectStore> = match store.split_once("://") {
         Some(("s3", bucket)) => {
             let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
             let is_http = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
@@ -252,18 +266,19 @@ fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Arc<dyn 
                 .is_some_and(|endpoint| endpoint.starts_with("http://"));
             let builder = if is_http { builder.with_allow_http(true) } else { builder };
             let builder = builder.with_config(AmazonS3ConfigKey::Client(timeout), REQUEST_TIMEOUT);
-            let builder = builder.with_http_connector(connector);
-            Ok(Arc::new(builder.build()?))
+            let store = Arc::new(builder.with_http_connector(Connector::new(counters)).build()?);
+            let uploads = Some(Uploads::of(&store, &connector)?);
+            return Ok(Client { store, uploads });
         }
         Some(("gs", bucket)) => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
             let builder = builder.with_http_connector(connector);
-            Ok(Arc::new(builder.with_config(GoogleConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
+            Arc::new(builder.with_config(GoogleConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?)
         }
         Some(("az", container)) => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(container);
             let builder = builder.with_http_connector(connector);
-            Ok(Arc::new(builder.with_config(AzureConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
+            Arc::new(builder.with_config(AzureConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?)
         }
         _ => {
             let client = web::client(store, WEB_TIMEOUT)
@@ -271,9 +286,10 @@ fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Arc<dyn 
             let builder =
                 HttpBuilder::new().with_url(store).with_http_connector(connector.with_client(client));
             // An http:// location is itself the permission to use plain HTTP.
-            Ok(Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?))
+            Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?)
         }
-    }
+    };
+    Ok(Client { store, uploads: None })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::error::{Action, from_io, from_store, wrap_io};
 use super::location::Target;
 use super::remote::{Object, Remote, again, quoted};
-use super::{Location, Written, local};
+use super::{Location, Written, local, uploads};
 use crate::error::{Error, Result};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -218,6 +218,8 @@ impl Upload {
         let remote = self.remote.clone();
         let failed = |error| from_store(Action::Write, location, error);
         if self.multipart.is_none() {
+            // of a writer that was killed; one that lives yet, on a node that was given up, fails
+            uploads::abort_left(&remote, location);
             let (store, path) = &self.object;
             self.before = remote.block_on(self.etag())?;
             let begun = remote.block_on(again(|| store.put_multipart(path)))?;
