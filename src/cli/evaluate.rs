@@ -13,9 +13,8 @@ pub(super) fn run(request: &EvaluateRequest, console: &Console) -> Result<()> {
     signals::cancel_on_signal(cancel.clone())?;
     let summary = {
         // dropped before the summary: the last line of progress comes first
-        let (storage, progress) = (Storage::from_env()?, console.progress());
         let commit_every = CommitOptions::default().interval();
-        let context = Context { storage, progress, cancel, commit_every };
+        let context = Context::new(&Storage::from_env()?, console.progress(), cancel, commit_every);
         pipeline::evaluate(request, &context, &mut |progress| console.line(&progress.to_string()))?
     };
     console.summary(&summary)

@@ -107,6 +107,14 @@ Examples:
     curl -H 'Content-Type: application/json' http://localhost:8080/v1/prune \\
       -d '{\"inputs\": [\"/data/rna/rna.fa.gz\"], \"output\": \"/data/rna/out/\", \"keep\": \"10%\"}'";
 
+pub(super) const HEALTH: &str = "\
+Examples:
+    bioprune health
+    bioprune health https://bioprune.example.org
+
+  In a Containerfile or a compose file:
+    HEALTHCHECK CMD [\"bioprune\", \"health\"]";
+
 pub(super) const JOBS: &str = "\
 Examples:
     bioprune jobs list --server http://localhost:8080 --state running

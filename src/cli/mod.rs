@@ -7,6 +7,7 @@ mod console;
 mod evaluate;
 mod examples;
 mod generate;
+mod health;
 mod logging;
 mod models;
 mod probe;
@@ -27,6 +28,7 @@ use crate::service::ServeOptions;
 use crate::train::TrainRequest;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use console::Console;
+use health::HealthRequest;
 use remote::{JobsCommand, ServerOptions};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -87,6 +89,8 @@ enum Command {
     /// Serve the same jobs over HTTP, until interrupted
     #[command(after_help = examples::SERVE)]
     Serve(ServeOptions),
+    #[command(after_help = examples::HEALTH)]
+    Health(HealthRequest),
     #[command(after_help = examples::WITH_SERVER)]
     WithServer(WithServer),
     /// List, show or cancel the jobs of a service

@@ -2,7 +2,7 @@
 
 use super::console::Console;
 use super::summary::Summary;
-use super::{Command, Job, Scoring, evaluate, generate, models, remote, signals, train, with_server};
+use super::{Command, Job, Scoring, evaluate, generate, health, models, remote, signals, train, with_server};
 use crate::error::Result;
 use crate::jobs::JobRequest;
 use crate::pipeline::{self, CancelToken, CommitOptions, Context};
@@ -39,6 +39,7 @@ pub(super) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Serve(options) => {
             service::serve(&options, |url, _| console.line(&format!("bioprune: listening on {url}")))
         }
+        Command::Health(request) => health::run(&request),
         Command::WithServer(request) => with_server::run(&request, console),
         Command::Openapi => console.print(service::openapi_json().as_bytes()),
         Command::Models(command) => models::run(&command, console),
@@ -73,8 +74,7 @@ fn here<S: Summary + Serialize>(
     signals::cancel_on_signal(cancel.clone())?;
     let summary = {
         // dropped before the summary: the last line of progress comes first
-        let (progress, commit_every) = (console.progress(), commit.interval());
-        let context = Context { storage: Storage::from_env()?, progress, cancel, commit_every };
+        let context = Context::new(&Storage::from_env()?, console.progress(), cancel, commit.interval());
         job(&context)?
     };
     console.summary(&summary)

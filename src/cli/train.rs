@@ -14,7 +14,7 @@ pub(super) fn run(request: &TrainRequest, console: &Console) -> Result<()> {
     let cancel = CancelToken::default();
     signals::cancel_on_signal(cancel.clone())?;
     let commit_every = CommitOptions::default().interval();
-    let context = Context { storage: Storage::from_env()?, progress: Arc::new(()), cancel, commit_every };
+    let context = Context::new(&Storage::from_env()?, Arc::new(()), cancel, commit_every);
     let summary = pipeline::train(request, &context, &mut |progress| console.line(&progress.to_string()))?;
     console.summary(&summary)
 }

@@ -3,9 +3,9 @@
 use crate::error::{Code, Error, Result};
 use crate::jobs::Problem;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
@@ -33,12 +33,17 @@ pub(super) struct Transport {
 
 impl Transport {
     pub fn new(server: &str, token: Option<&str>) -> Result<Transport> {
+        Transport::with(reqwest::Client::builder(), server, token)
+    }
+
+    /// The same through an HTTP client that was set up in part.
+    pub fn with(builder: ClientBuilder, server: &str, token: Option<&str>) -> Result<Transport> {
         let refuse = || {
             Error::usage(format!(
                 "server {server:?}: allowed are http://host:port, https://host and unix:///path/of/socket"
             ))
         };
-        let mut builder = reqwest::Client::builder()
+        let mut builder = builder
             .user_agent(concat!("bioprune/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
@@ -74,6 +79,15 @@ impl Transport {
 
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.send(&self.request(Method::GET, path))
+    }
+
+    /// Whether there is an answer in that time, to one request.
+    pub fn get_once(&self, path: &str, patience: Duration) -> Result<()> {
+        let request = self.request(Method::GET, path)().timeout(patience);
+        match self.runtime.block_on(self.attempt::<IgnoredAny>(request)) {
+            Attempt::Done(answer) => answer.map(|_| ()),
+            Attempt::Again { error, .. } => Err(error),
+        }
     }
 
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: Option<&impl Serialize>) -> Result<T> {

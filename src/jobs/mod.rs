@@ -8,6 +8,7 @@
 //! request over the same data finds the job that there is. A running job commits its work piece by piece, so that it goes
 //! on from there when it runs again. Services that share a bucket take [`Leases`] of what they write.
 
+mod board;
 mod current;
 mod directory;
 mod id;

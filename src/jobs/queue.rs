@@ -1,5 +1,6 @@
 //! The queue: submitting, looking at and canceling jobs, from any thread.
 
+use super::board::Board;
 use super::directory::lock;
 use super::id::JobId;
 use super::job::{Job, JobPage, JobProgress, JobState};
@@ -86,6 +87,7 @@ pub struct Jobs {
 
 pub(super) struct Shared {
     pub state: Mutex<State>,
+    pub board: Board,
     /// A job was queued, the queue is stopping, or the worker has ended
     pub changed: Condvar,
     pub objects: Arc<dyn Objects>,
@@ -120,6 +122,7 @@ impl Jobs {
         state.forget()?;
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
+            board: Board::default(),
             changed: Condvar::new(),
             objects,
             capacity,
@@ -165,7 +168,7 @@ impl Jobs {
         }
         let job = state.job(&id)?;
         if !present {
-            self.shared.announce(Change::State(id));
+            self.shared.tell(&state, &id);
             self.shared.changed.notify_all();
         }
         Ok(Submitted { job, queued: !present })
@@ -174,7 +177,12 @@ impl Jobs {
     /// # Errors
     /// `job_not_found`.
     pub fn get(&self, id: &JobId) -> Result<Job> {
-        self.shared.state.lock().job(id)
+        self.look(id).map_or_else(|| self.shared.state.lock().job(id), Ok)
+    }
+
+    /// The same where it is held in memory, as those are that wait, run or have just ended. Does not block.
+    pub fn look(&self, id: &JobId) -> Option<Job> {
+        self.shared.board.look(id)
     }
 
     /// Jobs, the latest first.
@@ -208,7 +216,7 @@ impl Jobs {
             _ => state.store.finish(id, &Outcome::Canceled)?,
         }
         let job = state.job(id)?;
-        self.shared.announce(Change::State(id.clone()));
+        self.shared.tell(&state, id);
         log::info!("job {id} is to be canceled");
         Ok(job)
     }
@@ -316,7 +324,17 @@ impl Drop for Jobs {
 }
 
 impl Shared {
-    /// Does not block. Changes of state are told while the state is held, so that they are told in their order.
+    /// Tells how a job is now, while the state is held, so that changes are told in their order.
+    pub fn tell(&self, state: &State, id: &JobId) {
+        match state.job(id) {
+            Ok(job) => self.board.put(job, state.progress(id)),
+            // whoever looks is told what is wrong
+            Err(_) => self.board.remove(id),
+        }
+        self.announce(Change::State(id.clone()));
+    }
+
+    /// Does not block.
     pub fn announce(&self, change: Change) {
         // fails only where nobody listens
         let _ = self.events.send(change);

@@ -65,20 +65,24 @@ impl State {
         })
     }
 
-    /// Forgets jobs that ended too long ago; looks from time to time only.
-    pub fn forget_old(&mut self) -> Result<()> {
-        if self.forgot.elapsed() < FORGET_EVERY { Ok(()) } else { self.forget() }
+    /// How far a running job is, as it goes on.
+    pub fn progress(&self, id: &JobId) -> Option<Arc<Mutex<Option<Progress>>>> {
+        self.running.as_ref().filter(|running| running.id == *id).map(|running| running.progress.clone())
     }
 
-    pub fn forget(&mut self) -> Result<()> {
+    /// Forgets jobs that ended too long ago, and tells whether there were any; looks from time to time only.
+    pub fn forget_old(&mut self) -> Result<bool> {
+        if self.forgot.elapsed() < FORGET_EVERY { Ok(false) } else { self.forget() }
+    }
+
+    pub fn forget(&mut self) -> Result<bool> {
         self.forgot = Instant::now();
-        if let Some(time) = SystemTime::now().checked_sub(self.retention) {
-            match self.store.forget_before(time)? {
-                0 => {}
-                forgotten => log::info!("{forgotten} jobs that ended too long ago are forgotten"),
-            }
+        let Some(time) = SystemTime::now().checked_sub(self.retention) else { return Ok(false) };
+        let forgotten = self.store.forget_before(time)?;
+        if forgotten > 0 {
+            log::info!("{forgotten} jobs that ended too long ago are forgotten");
         }
-        Ok(())
+        Ok(forgotten > 0)
     }
 
     pub fn recall(&self, key: Option<&IdempotencyKey>) -> Result<Option<Job>> {

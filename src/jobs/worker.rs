@@ -135,14 +135,14 @@ impl Shared {
                 // the service ended after the request to cancel and before the job did
                 Some(job) if job.cancel_requested => {
                     state.store.finish(&job.id, &Outcome::Canceled)?;
-                    self.announce(Change::State(job.id));
+                    self.tell(&state, &job.id);
                 }
                 Some(job) if job.starts >= MAX_STARTS => {
                     let detail = format!("the service ended {MAX_STARTS} times while this job ran");
                     let problem = Problem::new(Code::Internal, detail);
                     log::error!("job {} failed: {}", job.id, problem.detail);
                     state.store.finish(&job.id, &Outcome::Failed(problem))?;
-                    self.announce(Change::State(job.id));
+                    self.tell(&state, &job.id);
                 }
                 Some(job) => {
                     state.store.mark_started(&job.id)?;
@@ -158,7 +158,7 @@ impl Shared {
                         cancel: claim.cancel.clone(),
                         progress: claim.progress.clone(),
                     });
-                    self.announce(Change::State(claim.id.clone()));
+                    self.tell(&state, &claim.id);
                     log::info!("job {} started", claim.id);
                     return Ok(Next::Run(claim));
                 }
@@ -168,7 +168,9 @@ impl Shared {
                     if timed_out && state.readiness != Readiness::Ready {
                         return Ok(Next::Prepare);
                     }
-                    state.forget_old()?;
+                    if state.forget_old()? {
+                        self.board.clear();
+                    }
                 }
             }
         }
@@ -178,16 +180,17 @@ impl Shared {
     fn finish(&self, id: &JobId, outcome: Outcome) -> Result<()> {
         let mut state = self.state.lock();
         state.running = None;
-        match &outcome {
+        let stored = match &outcome {
             // what was asked in between is asked for still
-            Outcome::Suspended => {}
+            Outcome::Suspended => Ok(()),
             Outcome::Deferred(_) => {
-                state.store.unmark_started(id)?;
                 state.deferred.insert(id.clone(), Instant::now() + DEFER);
+                state.store.unmark_started(id)
             }
-            ended => state.store.finish(id, ended)?,
-        }
-        self.announce(Change::State(id.clone()));
+            ended => state.store.finish(id, ended),
+        };
+        self.tell(&state, id);
+        stored?;
         match &outcome {
             Outcome::Suspended => log::info!("job {id} stays in the queue"),
             Outcome::Deferred(error) => log::debug!("job {id} waits: {error}"),

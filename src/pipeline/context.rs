@@ -62,6 +62,18 @@ pub struct Context {
     pub commit_every: Duration,
 }
 
+impl Context {
+    /// What `cancel` ends does not wait for `storage` any more.
+    pub fn new(
+        storage: &Storage,
+        progress: Arc<dyn ProgressSink>,
+        cancel: CancelToken,
+        commit_every: Duration,
+    ) -> Context {
+        Context { storage: storage.until(cancel.clone()), progress, cancel, commit_every }
+    }
+}
+
 /// A minute of work is little to lose, and a part every minute little to write.
 const COMMIT_EVERY: u64 = 60;
 

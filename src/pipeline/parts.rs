@@ -8,7 +8,7 @@ use super::select::scores_file;
 use super::{Context, Counts};
 use crate::error::{Code, Error, Result};
 use crate::scores::{ScoreRow, Scores, ScoresFormat, ScoresMetadata, ScoresWriter};
-use crate::storage::Location;
+use crate::storage::{Location, Storage};
 use std::time::Instant;
 
 /// Rows held at most until they are committed: 64 MiB of short ids.
@@ -29,6 +29,7 @@ pub(super) struct Found {
 /// The parts of one scores file.
 pub(super) struct Parts<'a> {
     context: &'a Context,
+    storage: Storage,
     folder: Location,
     metadata: ScoresMetadata,
     /// Where the next part begins
@@ -43,6 +44,7 @@ impl<'a> Parts<'a> {
     pub fn of(output: &Location, metadata: &ScoresMetadata, context: &'a Context) -> Self {
         Parts {
             context,
+            storage: context.storage.clone(),
             folder: folder(output),
             metadata: metadata.clone(),
             last: None,
@@ -121,7 +123,7 @@ impl<'a> Parts<'a> {
     }
 
     fn write_part(&self) -> Result<()> {
-        let sink = self.context.storage.create(&self.folder.join(&name(self.last)))?;
+        let sink = self.storage.create(&self.folder.join(&name(self.last)))?;
         let mut writer = ScoresWriter::create(sink, ScoresFormat::Parquet, self.metadata.clone())?;
         writer.write(&self.rows)?;
         writer.finish(&self.counts)?.commit()?;
@@ -133,7 +135,8 @@ impl<'a> Parts<'a> {
     }
 
     /// What a run that ends with this error leaves: all that is finished where the job may go on, else nothing.
-    pub fn give_up(mut self, error: &Error) {
+    pub fn give_up(&mut self, error: &Error) {
+        self.storage = self.context.storage.to_the_end();
         let goes_on = match self.context.cancel.is_canceled() {
             true => self.context.cancel.is_suspended(),
             false => error.code.info().retryable,
@@ -145,8 +148,8 @@ impl<'a> Parts<'a> {
     }
 
     /// Removes all parts: they are in the scores file, or not wanted.
-    pub fn clear(self) -> Result<()> {
-        self.context.storage.clear(&self.folder)
+    pub fn clear(&self) -> Result<()> {
+        self.storage.clear(&self.folder)
     }
 }
 

@@ -7,12 +7,12 @@ use super::validate::check_estimator;
 use super::{Context, Counts, CurvatureSummary, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
 use crate::confounds::Observer;
 use crate::error::{Error, Result};
-use crate::influence::{Curvature, CurvatureMetadata, CurvatureSum};
+use crate::influence::{Curvature, CurvatureMetadata, CurvatureSum, Estimator};
 use crate::scores::{
     CurvatureRef, ModelRef, SCHEMA_VERSION, ScoreRow, ScoresFormat, ScoresMetadata, ScoresWriter,
 };
 use crate::sequence::Shard;
-use crate::storage::{Committed, Location};
+use crate::storage::{Committed, Location, ObjectWriter};
 use std::time::Instant;
 
 /// Scores every record of the inputs, or of one shard of them.
@@ -86,25 +86,32 @@ pub(super) fn write(
     let curvature = Curvature::new(sum, curvature.form, options.damping)?;
     let sink = session.context.storage.create(output)?;
     let mut parts = Parts::of(output, &metadata, session.context);
-    let mut writer = ScoresWriter::create(sink, ScoresFormat::of_name(output.file_name())?, metadata)?;
+    let writer = ScoresWriter::create(sink, ScoresFormat::of_name(output.file_name())?, metadata)?;
+    write_in_parts(session, &curvature, options.estimator, shard, &mut parts, writer, observe)
+        .inspect_err(|error| parts.give_up(error))
+}
+
+fn write_in_parts(
+    session: &Session,
+    curvature: &Curvature,
+    estimator: Estimator,
+    shard: Option<Shard>,
+    parts: &mut Parts,
+    mut writer: ScoresWriter<ObjectWriter>,
+    observe: &mut dyn FnMut(&[ScoreRow]) -> Result<()>,
+) -> Result<Scored> {
     let found = parts.replay(|rows| {
         observe(rows)?;
         writer.write(rows)
     })?;
     let mut counts = found.counts;
-    let scored = session.score(&curvature, options.estimator, shard, found.last, |rows, of_rows| {
+    let scored = session.score(curvature, estimator, shard, found.last, |rows, of_rows| {
         observe(rows)?;
         writer.write(rows)?;
         counts.add(of_rows);
         parts.add(rows, of_rows)
     });
-    let (left_out, tokens, scoring_seconds) = match scored {
-        Ok(scored) => scored,
-        Err(error) => {
-            parts.give_up(&error);
-            return Err(error);
-        }
-    };
+    let (left_out, tokens, scoring_seconds) = scored?;
     counts.add(&left_out);
     if counts.records == 0 && shard.is_none() {
         return Err(Error::bad_input("the inputs hold no record"));

@@ -148,15 +148,14 @@ impl Caller {
         })
     }
 
-    /// The job of that id, if this caller may see it.
+    /// A job, if this caller may see it.
     ///
     /// # Errors
-    /// `job_not_found`, also for a job of others: that there is one is not told.
-    pub fn job(&self, service: &Service, id: &JobId) -> Result<Job> {
-        let job = service.jobs.get(id)?;
+    /// `job_not_found` for a job of others: that there is one is not told.
+    pub fn admit(&self, job: Job) -> Result<Job> {
         match self.sees(&job) {
             true => Ok(job),
-            false => Err(Error::new(Code::JobNotFound, format!("there is no job {id}"))),
+            false => Err(Error::new(Code::JobNotFound, format!("there is no job {}", job.id))),
         }
     }
 }

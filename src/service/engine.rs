@@ -34,7 +34,7 @@ impl Runner for Engine {
         let request = work.request;
         let _lease = self.lease(request, &cancel)?;
         let storage = self.storage(work.origin)?.remembering();
-        let context = Context { storage: storage.clone(), progress, cancel, commit_every: self.commit_every };
+        let context = Context::new(&storage, progress, cancel, self.commit_every);
         if let Some(result) = finished(request, &context)? {
             log::info!("all of it was complete already: an earlier run ended before it was noted");
             return Ok(result);

@@ -47,8 +47,7 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, Problem> {
     let id: JobId = id.parse()?;
     let receiver = service.jobs.subscribe();
-    let (data, wanted) = (service.clone(), id.clone());
-    let job = blocking(move || caller.job(&data, &wanted)).await?;
+    let job = caller.admit(job(&service, &id).await?)?;
     let told = request.headers().get("Last-Event-ID").is_some_and(|id| id.as_bytes() == tag(&job).as_bytes());
     if told && job.state.is_final() {
         return Ok(HttpResponse::NoContent().finish());
@@ -88,7 +87,11 @@ pub(super) async fn until_final(
     }
 }
 
-async fn job(service: &web::Data<Service>, id: &JobId) -> Result<Job, Problem> {
+/// How a job is now. Only one that is not in memory is waited for.
+pub(super) async fn job(service: &web::Data<Service>, id: &JobId) -> Result<Job, Problem> {
+    if let Some(job) = service.jobs.look(id) {
+        return Ok(job);
+    }
     let (service, id) = (service.clone(), id.clone());
     blocking(move || service.jobs.get(&id)).await
 }

@@ -54,21 +54,23 @@ pub(super) async fn healthz() -> HttpResponse {
 )]
 #[get("/readyz")]
 pub(super) async fn readyz(service: web::Data<Service>) -> Result<HttpResponse, Problem> {
-    let not_ready = |reason: String| Problem::new(Code::NotReady, reason);
+    let asked = blocking(move || check_ready(&service));
+    asked.await.map_err(|problem| Problem::new(Code::NotReady, problem.detail))?;
+    Ok(Health::answer("ready"))
+}
+
+fn check_ready(service: &Service) -> Result<()> {
+    let not_ready = |reason: &str| Err(Error::new(Code::NotReady, reason));
     if service.jobs.is_stopping() {
-        return Err(not_ready("the service is stopping".to_string()));
+        return not_ready("the service is stopping");
     }
     match service.jobs.readiness() {
-        Readiness::Preparing => return Err(not_ready("the model is being loaded".to_string())),
-        Readiness::Failed(reason) => return Err(not_ready(reason)),
+        Readiness::Preparing => return not_ready("the model is being loaded"),
+        Readiness::Failed(reason) => return not_ready(&reason),
         Readiness::Ready => {}
     }
-    let probed = blocking(move || {
-        service.jobs.counts()?;
-        service.probe.ask(service.objects.as_ref())
-    });
-    probed.await.map_err(|problem| not_ready(problem.detail))?;
-    Ok(Health::answer("ready"))
+    service.jobs.counts()?;
+    service.probe.ask(service.objects.as_ref())
 }
 
 problems!(NotReady: NotReady);

@@ -2,6 +2,7 @@
 
 use super::Service;
 use super::auth::Caller;
+use super::follow;
 use super::problem::{blocking, problems};
 use crate::error::{Code, Error};
 use crate::jobs::{Filter, Job, JobId, JobPage, JobState, Problem};
@@ -66,7 +67,7 @@ pub(super) async fn show(
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
     let id: JobId = id.parse()?;
-    let job = blocking(move || caller.job(&service, &id)).await?;
+    let job = caller.admit(follow::job(&service, &id).await?)?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(job))
 }
 
@@ -93,7 +94,7 @@ pub(super) async fn cancel(
 ) -> Result<HttpResponse, Problem> {
     let id: JobId = id.parse()?;
     let canceled = blocking(move || {
-        caller.job(&service, &id)?;
+        caller.admit(service.jobs.get(&id)?)?;
         service.jobs.cancel(&id)
     });
     let job = canceled.await?;

@@ -4,7 +4,7 @@ use super::error::{Action, from_io, from_store};
 use super::local as files;
 use super::location::Target;
 use super::remote::{Remote, again, quoted};
-use super::{Location, ObjectInfo};
+use super::{Location, ObjectInfo, uploads};
 use crate::error::{Code, Error, Result};
 use futures::TryStreamExt;
 use glob::{MatchOptions, Pattern};
@@ -150,7 +150,7 @@ fn list_prefix(
             objects.borrow_mut().push(meta);
         }
         Ok(())
-    }));
+    }))?;
     listed.map_err(|error| from_store(Action::List, location, error))?;
     let found = objects.into_inner().into_iter().map(|meta| {
         let key = meta.location.as_ref();
@@ -167,7 +167,7 @@ fn list_prefix(
     Ok(found.collect())
 }
 
-/// Removes all objects below a prefix.
+/// Removes all objects below a prefix, and what uploads left there that were never finished.
 pub(super) fn clear(remote: &Remote, location: &Location) -> Result<()> {
     let Target::Remote { store, key } = location.target() else {
         return Err(Error::internal(format!("{location} is not in an object store")));
@@ -175,5 +175,6 @@ pub(super) fn clear(remote: &Remote, location: &Location) -> Result<()> {
     for (_, info) in list_prefix(remote, location, store, key)? {
         remote.delete(&info.location)?;
     }
+    uploads::abort_left(remote, &Location::in_store(store, &format!("{}/", key.trim_end_matches('/'))));
     Ok(())
 }

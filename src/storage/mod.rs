@@ -14,6 +14,7 @@ mod local;
 mod location;
 mod reader;
 mod remote;
+mod uploads;
 mod web;
 mod writer;
 
@@ -23,6 +24,7 @@ pub use location::Location;
 pub use reader::ObjectReader;
 pub use writer::{Committed, ObjectWriter};
 
+use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
 use bytes::Bytes;
 use location::Target;
@@ -76,6 +78,16 @@ impl Storage {
     /// `AWS_ENDPOINT_URL_S3` for other S3 servers), `GOOGLE_*`, `AZURE_*`. Nothing is contacted yet.
     pub fn from_env() -> Result<Storage> {
         Ok(Storage { remote: Arc::new(Remote::new()?), policy: None, written: None, most_listed: usize::MAX })
+    }
+
+    /// The same storage for a job that `cancel` ends: then it waits for no store any more, whatever it is asked for.
+    pub fn until(&self, cancel: CancelToken) -> Storage {
+        Storage { remote: Arc::new(self.remote.until(cancel)), ..self.clone() }
+    }
+
+    /// The same storage after a cancel, for what is to be committed or removed.
+    pub fn to_the_end(&self) -> Storage {
+        self.until(CancelToken::default())
     }
 
     /// The same storage, of which nothing can be touched that `policy` refuses.

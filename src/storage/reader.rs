@@ -76,10 +76,11 @@ impl RemoteReader {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         if self.current.is_empty() {
             self.request_ahead();
-            let Some(next) = self.pending.pop_front() else { return Ok(0) };
-            self.current = self.remote.block_on(next).map_err(|error| {
+            let Some(next) = self.pending.front_mut() else { return Ok(0) };
+            self.current = self.remote.block_on(next)?.map_err(|error| {
                 Error::internal(format!("reading {} broke off", self.info.location)).caused_by(error)
             })??;
+            self.pending.pop_front();
         }
         let length = buf.len().min(self.current.len());
         self.current.copy_to_slice(&mut buf[..length]);

@@ -3,7 +3,9 @@
 use super::connect::{Connector, Counters, Traffic};
 use super::error::{Action, changed, from_store};
 use super::location::Target;
+use super::uploads::Uploads;
 use super::{Location, ObjectInfo, web};
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -27,16 +29,33 @@ const WEB_TIMEOUT: Duration = Duration::from_secs(120);
 /// 0.1 to 15 seconds at random.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is looked whether a job that waits for a store was canceled.
+const CANCEL_CHECK: Duration = Duration::from_millis(50);
 
 /// What a request needs: the client and the name inside its bucket.
 pub(super) type Object = (Arc<dyn ObjectStore>, Path);
 
+#[derive(Clone)]
 pub(super) struct Remote {
+    driver: Arc<Driver>,
+    clients: Arc<Mutex<HashMap<String, Client>>>,
+    counters: Arc<Counters>,
+    /// Ends all waiting
+    cancel: CancelToken,
+}
+
+/// Of one bucket or host.
+#[derive(Clone)]
+struct Client {
+    store: Arc<dyn ObjectStore>,
+    /// Where they can be told
+    uploads: Option<Uploads>,
+}
+
+struct Driver {
     /// Taken only by `drop`
     runtime: Option<Runtime>,
     handle: Handle,
-    clients: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
-    counters: Arc<Counters>,
 }
 
 impl Remote {
@@ -48,11 +67,16 @@ impl Remote {
             .build()
             .map_err(|error| Error::internal("cannot start the storage threads").caused_by(error))?;
         Ok(Remote {
-            handle: runtime.handle().clone(),
-            runtime: Some(runtime),
-            clients: Mutex::default(),
+            driver: Arc::new(Driver { handle: runtime.handle().clone(), runtime: Some(runtime) }),
+            clients: Arc::default(),
             counters: Arc::default(),
+            cancel: CancelToken::default(),
         })
+    }
+
+    /// The same clients for a job that `cancel` ends.
+    pub(super) fn until(&self, cancel: CancelToken) -> Remote {
+        Remote { cancel, ..self.clone() }
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -60,11 +84,29 @@ impl Remote {
     }
 
     pub(super) fn handle(&self) -> &Handle {
-        &self.handle
+        &self.driver.handle
     }
 
-    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.handle.block_on(future)
+    /// Waits for a store's answer.
+    ///
+    /// # Errors
+    /// `canceled` as soon as the job is, whatever the store does: it may have done what it was asked for, or not.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> Result<F::Output> {
+        let canceled = async {
+            loop {
+                if let Err(canceled) = self.cancel.check() {
+                    return canceled;
+                }
+                tokio::time::sleep(CANCEL_CHECK).await;
+            }
+        };
+        self.handle().block_on(async {
+            tokio::select! {
+                biased;
+                canceled = canceled => Err(canceled),
+                answer = future => Ok(answer),
+            }
+        })
     }
 
     /// The client for a location and the object's name in it.
@@ -79,10 +121,15 @@ impl Remote {
         .map_err(|error| {
             Error::usage(format!("location {location}: the name is not allowed")).caused_by(error)
         })?;
-        Ok((self.client(store)?, path))
+        Ok((self.client(store)?.store, path))
     }
 
-    fn client(&self, store: &str) -> Result<Arc<dyn ObjectStore>> {
+    /// The unfinished uploads of a bucket, where its store tells them.
+    pub(super) fn uploads(&self, store: &str) -> Result<Option<Uploads>> {
+        Ok(self.client(store)?.uploads)
+    }
+
+    fn client(&self, store: &str) -> Result<Client> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(store) {
             return Ok(client.clone());
@@ -96,13 +143,13 @@ impl Remote {
     pub(super) fn stat(&self, location: &Location) -> Result<ObjectInfo> {
         let (store, path) = self.object(location)?;
         let meta =
-            self.block_on(store.head(&path)).map_err(|error| from_store(Action::Read, location, error))?;
+            self.block_on(store.head(&path))?.map_err(|error| from_store(Action::Read, location, error))?;
         Ok(ObjectInfo { location: location.clone(), size: meta.size, etag: quoted(meta.e_tag) })
     }
 
     pub(super) fn delete(&self, location: &Location) -> Result<()> {
         let (store, path) = self.object(location)?;
-        match self.block_on(again(|| store.delete(&path))) {
+        match self.block_on(again(|| store.delete(&path)))? {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             other => other.map_err(|error| from_store(Action::Delete, location, error)),
         }
@@ -121,7 +168,7 @@ impl Remote {
             None => PutMode::Create,
             Some(etag) => PutMode::Update(UpdateVersion { e_tag: Some(etag.to_string()), version: None }),
         };
-        match self.block_on(store.put_opts(&path, bytes.into(), mode.into())) {
+        match self.block_on(store.put_opts(&path, bytes.into(), mode.into()))? {
             Ok(put) => Ok(Some(quoted(put.e_tag).unwrap_or_default())),
             Err(Store::AlreadyExists { .. } | Store::Precondition { .. }) => Ok(None),
             Err(error) => Err(from_store(Action::Write, location, error)),
@@ -130,11 +177,11 @@ impl Remote {
 
     pub(super) fn read_range(&self, info: &ObjectInfo, range: Range<u64>) -> Result<Bytes> {
         let object = self.object(&info.location)?;
-        self.block_on(fetch(object, info.clone(), range))
+        self.block_on(fetch(object, info.clone(), range))?
     }
 }
 
-impl Drop for Remote {
+impl Drop for Driver {
     /// A runtime may not be dropped inside async code, but the last clone of a `Storage` may be.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -207,10 +254,10 @@ async fn fetch_once(
 }
 
 /// A client for `scheme://bucket` or `scheme://host`, configured by the environment.
-fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Client> {
     let timeout = ClientConfigKey::Timeout;
     let connector = Connector::new(counters);
-    match store.split_once("://") {
+    let store: Arc<dyn ObjectStore> = match store.split_once("://") {
         Some(("s3", bucket)) => {
             let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
             let is_http = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
@@ -219,18 +266,19 @@ fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Arc<dyn 
                 .is_some_and(|endpoint| endpoint.starts_with("http://"));
             let builder = if is_http { builder.with_allow_http(true) } else { builder };
             let builder = builder.with_config(AmazonS3ConfigKey::Client(timeout), REQUEST_TIMEOUT);
-            let builder = builder.with_http_connector(connector);
-            Ok(Arc::new(builder.build()?))
+            let store = Arc::new(builder.with_http_connector(Connector::new(counters)).build()?);
+            let uploads = Some(Uploads::of(&store, &connector)?);
+            return Ok(Client { store, uploads });
         }
         Some(("gs", bucket)) => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
             let builder = builder.with_http_connector(connector);
-            Ok(Arc::new(builder.with_config(GoogleConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
+            Arc::new(builder.with_config(GoogleConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?)
         }
         Some(("az", container)) => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(container);
             let builder = builder.with_http_connector(connector);
-            Ok(Arc::new(builder.with_config(AzureConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?))
+            Arc::new(builder.with_config(AzureConfigKey::Client(timeout), REQUEST_TIMEOUT).build()?)
         }
         _ => {
             let client = web::client(store, WEB_TIMEOUT)
@@ -238,9 +286,10 @@ fn build(store: &str, counters: &Arc<Counters>) -> object_store::Result<Arc<dyn 
             let builder =
                 HttpBuilder::new().with_url(store).with_http_connector(connector.with_client(client));
             // An http:// location is itself the permission to use plain HTTP.
-            Ok(Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?))
+            Arc::new(builder.with_config(ClientConfigKey::AllowHttp, "true").build()?)
         }
-    }
+    };
+    Ok(Client { store, uploads: None })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::error::{Action, from_io, from_store, wrap_io};
 use super::location::Target;
 use super::remote::{Object, Remote, again, quoted};
-use super::{Location, Written, local};
+use super::{Location, Written, local, uploads};
 use crate::error::{Error, Result};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,10 @@ impl ObjectWriter {
     /// Makes the object visible under its name, replacing one that was there.
     pub fn commit(mut self) -> Result<Committed> {
         let last = self.take_buffer();
+        // also where it is not told any more whether the store has it
+        if let Some(written) = &self.written {
+            written.lock().push(self.location.clone());
+        }
         let etag = match self.sink {
             Sink::File { mut temporary, destination } => {
                 let failed = |error| from_io(Action::Write, &self.location, error);
@@ -106,9 +110,6 @@ impl ObjectWriter {
             Sink::Upload(upload) => upload.complete(&self.location, last)?,
         };
         let sha256 = self.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        if let Some(written) = &self.written {
-            written.lock().push(self.location.clone());
-        }
         Ok(Committed { location: self.location, size: self.size, sha256, etag })
     }
 
@@ -217,13 +218,15 @@ impl Upload {
         let remote = self.remote.clone();
         let failed = |error| from_store(Action::Write, location, error);
         if self.multipart.is_none() {
+            // of a writer that was killed; one that lives yet, on a node that was given up, fails
+            uploads::abort_left(&remote, location);
             let (store, path) = &self.object;
-            self.before = remote.block_on(self.etag());
-            let begun = remote.block_on(again(|| store.put_multipart(path)));
+            self.before = remote.block_on(self.etag())?;
+            let begun = remote.block_on(again(|| store.put_multipart(path)))?;
             self.multipart = Some(begun.map_err(failed)?);
         }
         while self.parts.len() >= IN_FLIGHT {
-            remote.block_on(self.join_part()).map_err(failed)?;
+            remote.block_on(self.join_part())?.map_err(failed)?;
         }
         if let Some(multipart) = &mut self.multipart {
             self.parts.spawn_on(multipart.put_part(PutPayload::from(part)), remote.handle());
@@ -251,7 +254,7 @@ impl Upload {
         if self.multipart.is_none() {
             let (store, path) = &self.object;
             let payload = PutPayload::from(last);
-            let put = remote.block_on(again(|| store.put(path, payload.clone())));
+            let put = remote.block_on(again(|| store.put(path, payload.clone())))?;
             return put.map(|put| quoted(put.e_tag)).map_err(failed);
         }
         if !last.is_empty() {
@@ -265,13 +268,15 @@ impl Upload {
                 Some(multipart) => multipart.complete().await.map(|put| quoted(put.e_tag)),
                 None => Ok(None),
             }
-        });
-        // An answer that was lost on its way leaves the object complete, and the upload gone when it is sent again.
-        let completed = completed.or_else(|error| match remote.block_on(self.etag()) {
-            Some(etag) if self.before.as_ref() != Some(&etag) => Ok(Some(etag)),
-            _ => Err(error),
-        });
-        let etag = completed.map_err(failed)?;
+        })?;
+        let etag = match completed {
+            Ok(etag) => etag,
+            // An answer that was lost on its way leaves the object complete, and the upload gone when it is sent again.
+            Err(error) => match remote.block_on(self.etag())? {
+                Some(etag) if self.before.as_ref() != Some(&etag) => Some(etag),
+                _ => return Err(failed(error)),
+            },
+        };
         self.multipart = None;
         Ok(etag)
     }

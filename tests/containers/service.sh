@@ -10,7 +10,7 @@ start_service() {
   cp "$work/set.fa" "$work/served/"
   chown -R 65532:65532 "$work/served"
   podman run --detach --name service --read-only --tmpfs /tmp --cap-drop=ALL --security-opt=no-new-privileges \
-    --memory 1g --cpus 2 -v jobs:/data -v "$work/served:/sequences" -e BIOPRUNE_ALLOW=/sequences -e BIOPRUNE_PORT="$port" \
+    --memory 1g --cpus 2 -v jobs:/data -v "$work/served:/sequences" -e BIOPRUNE_ALLOW=/sequences -e BIOPRUNE_LISTEN="127.0.0.1:$port" \
     "$service" --listen "127.0.0.1:$port" --data-dir /data
   python3 "$root/tests/api/wait.py" "$address/readyz" 200 || { podman logs service; return 1; }
 }
@@ -24,7 +24,7 @@ no_rights() {
 
 health() {
   podman healthcheck run service
-  if podman exec -e BIOPRUNE_PORT=1 service healthy; then return 1; fi
+  if podman exec -e BIOPRUNE_LISTEN=127.0.0.1:1 service bioprune health; then return 1; fi
 }
 
 # submit SECONDS INPUT OUTPUT PASSES: asks for a job, and waits so long for its end.

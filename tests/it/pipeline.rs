@@ -13,12 +13,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 fn context() -> Context {
-    Context {
-        storage: Storage::from_env().unwrap(),
-        progress: Arc::new(()),
-        cancel: CancelToken::default(),
-        commit_every: CommitOptions::default().interval(),
-    }
+    let commit_every = CommitOptions::default().interval();
+    Context::new(&Storage::from_env().unwrap(), Arc::new(()), CancelToken::default(), commit_every)
 }
 
 /// RNA of many lengths and two families, some of it twice.

@@ -23,6 +23,12 @@ fn an_s3_server_conforms() {
     run_in_environment("sharded_dataset", &server, User::All);
     run_in_environment("models", &server, User::All);
     run_in_environment("read_only", &server, User::ReadOnly);
+    let parts = |name: &str| {
+        run_in_environment(name, &server, User::All);
+        server.keys("pruning").iter().filter(|key| key.starts_with(".uploads/")).count()
+    };
+    assert!(parts("uploads_left_unfinished") >= 3, "the server keeps what was not finished");
+    assert_eq!(parts("uploads_written_anew"), 0, "and forgets it when the same is written again");
 }
 
 /// Ten of S3's pages of 1000, and a little more.
@@ -150,6 +156,38 @@ fn models() {
         several.message.contains("name one of bert/model.safetensors, rna_fm/RNA-FM_tiny.pth"),
         "{several}"
     );
+}
+
+/// What is uploaded in parts.
+const LARGE: usize = 40 << 20;
+
+#[test]
+#[ignore = "run by an_s3_server_conforms"]
+fn uploads_left_unfinished() {
+    let storage = Storage::from_env().unwrap();
+    for name in ["large/a", "large/a.b", "large/parts/c"] {
+        let mut writer = storage.create(&location(name)).unwrap();
+        writer.write_all(&vec![7; LARGE]).unwrap();
+        // as if the process were killed
+        std::mem::forget(writer);
+    }
+    // what is under way gets there
+    std::thread::sleep(std::time::Duration::from_secs(3));
+}
+
+#[test]
+#[ignore = "run by an_s3_server_conforms"]
+fn uploads_written_anew() {
+    let storage = Storage::from_env().unwrap();
+    // of two names that begin alike the one that is written is looked after
+    let mut living = storage.create(&location("large/a.b")).unwrap();
+    living.write_all(&vec![8; LARGE]).unwrap();
+    put(&storage, &location("large/a"), &vec![9; LARGE]);
+    living.commit().unwrap();
+    storage.clear(&location("large/parts/")).unwrap();
+    let found = storage.list(&format!("{BUCKET}/large/")).unwrap();
+    let sizes: Vec<_> = found.iter().map(|info| (info.location.file_name(), info.size)).collect();
+    assert_eq!(sizes, [("a", LARGE as u64), ("a.b", LARGE as u64)]);
 }
 
 #[test]

@@ -44,6 +44,38 @@ fn a_job_goes_over_https_to_a_service_whose_certificate_is_trusted_and_to_no_oth
 }
 
 #[test]
+fn a_service_is_asked_for_its_health_at_its_address_or_where_it_listens_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = write_pair(folder.path(), "service");
+    let flags = ["--tls-cert", &certificate, "--tls-key", &key];
+    let service = Launch::new(&folder.path().join("jobs"), &flags).start();
+    let url = service.url.clone();
+    let health = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bioprune"));
+        command.arg("health").args(arguments).env_remove("BIOPRUNE_SERVER").envs(environment.iter().copied());
+        let asked = command.output().unwrap();
+        (asked.status.code(), String::from_utf8(asked.stderr).unwrap())
+    };
+    let alive = (Some(0), String::new());
+    assert_eq!(health(&[&url], &[("SSL_CERT_FILE", &certificate)]), alive);
+    assert_eq!(health(&[], &[("BIOPRUNE_SERVER", &url), ("SSL_CERT_FILE", &certificate)]), alive);
+    // on its own machine as `serve` would be started there, whatever name its certificate is in
+    let listening = [
+        ("BIOPRUNE_LISTEN", url.strip_prefix("https://").unwrap()),
+        ("BIOPRUNE_TLS_CERT", &certificate),
+        ("BIOPRUNE_TLS_KEY", &key),
+    ];
+    assert_eq!(health(&[], &listening), alive);
+    let (status, said) = health(&[&url], &[]);
+    assert_eq!(status, Some(104), "{said}");
+    assert!(said.contains("certificate"), "{said}");
+    service.kill();
+    let (status, said) = health(&[], &listening);
+    assert_eq!(status, Some(104), "{said}");
+    assert!(said.contains("cannot be reached"), "{said}");
+}
+
+#[test]
 fn files_that_are_no_certificate_and_key_are_named_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = write_pair(folder.path(), "service");

@@ -1,11 +1,12 @@
 //! A store that fails: a share of its requests, for a while altogether, or by changing a source under a job.
 
 use super::proxy::{Fault, Proxy};
-use super::{BUCKET, INPUT, assert_same, clean_in, keys_below, prune, store};
+use super::{BUCKET, INPUT, assert_same, clean_in, keys_below, prune, request, store};
 use crate::support::moments::rounds;
 use crate::support::s3::User;
+use crate::support::service::Launch;
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn start(port: u16, store: &crate::support::s3::S3Server) -> Child {
     prune(&format!("s3://{BUCKET}/{INPUT}"), &format!("s3://{BUCKET}/out/"))
@@ -68,4 +69,31 @@ fn a_source_that_changes_under_a_job_fails_it_by_name() {
     assert_eq!(run.status.code(), Some(74), "{said}");
     assert!(said.contains(&format!("s3://{BUCKET}/{INPUT} changed while it was in use")), "{said}");
     assert!(store.get(BUCKET, "out/manifest.json").is_none());
+}
+
+#[test]
+fn a_cancel_does_not_wait_for_a_store_that_stalls() {
+    let store = store();
+    let proxy = Proxy::start(store.port(), u64::MAX, 0);
+    let directory = tempfile::tempdir().unwrap();
+    let launch = Launch::new(directory.path(), &["--commit-every", "0"]);
+    let service = launch.with(&store.environment_behind(proxy.port, User::All)).start();
+    // a read that begins the job, and writes that end its steps
+    for stalled in [
+        format!("GET /{BUCKET}/{INPUT}"),
+        format!("PUT /{BUCKET}/out/curvature.safetensors"),
+        format!("PUT /{BUCKET}/out/_scores.parquet.parts/"),
+    ] {
+        proxy.hold(stalled.clone());
+        let id = service.submit("/v1/prune", &request("out"));
+        service.wait(&id, |_| proxy.held() > 0);
+        let began = Instant::now();
+        let (status, _) = service.call(reqwest::Method::POST, &format!("/v1/jobs/{id}/cancel"), &[], None);
+        assert_eq!(status, 202);
+        service.wait_ended(&id, "canceled");
+        let took = began.elapsed();
+        println!("{stalled}: canceled after {took:?}");
+        assert!(took < Duration::from_secs(2), "{stalled}: {took:?}");
+        assert_eq!(keys_below(&store, "out/"), Vec::<String>::new(), "{stalled}");
+    }
 }

@@ -43,6 +43,8 @@ struct Shared {
     told: Mutex<BTreeMap<Fault, u64>>,
     /// One that needs an answer with a body, and met one without
     put_off: Mutex<Option<Fault>>,
+    /// How requests begin that stall, and how many did
+    held: Mutex<(Option<String>, u64)>,
 }
 
 impl Proxy {
@@ -58,6 +60,7 @@ impl Proxy {
             requests: AtomicU64::new(0),
             told: Mutex::default(),
             put_off: Mutex::default(),
+            held: Mutex::default(),
         });
         let serving = shared.clone();
         runtime.spawn(async move {
@@ -68,6 +71,16 @@ impl Proxy {
             }
         });
         Proxy { port, shared, _runtime: runtime }
+    }
+
+    /// From now on requests that begin so, `PUT /bucket/key`, stall: the store does not see them, and no answer comes.
+    pub fn hold(&self, beginning: String) {
+        *self.shared.held.lock().unwrap() = (Some(beginning), 0);
+    }
+
+    /// How many requests stalled since.
+    pub fn held(&self) -> u64 {
+        self.shared.held.lock().unwrap().1
     }
 
     /// How many requests there were, and how many failed in which way.
@@ -93,6 +106,13 @@ impl Shared {
         }
     }
 
+    fn holds(&self, request: &Message) -> bool {
+        let mut held = self.held.lock().unwrap();
+        let holds = held.0.as_ref().is_some_and(|beginning| request.head.starts_with(beginning.as_bytes()));
+        held.1 += u64::from(holds);
+        holds
+    }
+
     fn tell(&self, fault: Fault) {
         *self.told.lock().unwrap().entry(fault).or_default() += 1;
     }
@@ -101,6 +121,10 @@ impl Shared {
 /// The requests of one connection, until one fails or the client goes.
 async fn serve(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     while let Some(request) = message(&mut client, false).await? {
+        if shared.holds(&request) {
+            let _ = tokio::time::timeout(FOR_EVER, client.read(&mut [0])).await;
+            return Ok(());
+        }
         let fault = shared.fault();
         if let Some(fault @ (Fault::InternalError | Fault::SlowDown)) = fault {
             shared.tell(fault);
@@ -134,9 +158,8 @@ async fn serve(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 shared.tell(Fault::Stall);
                 client.write_all(&answer.head).await?;
                 client.write_all(half).await?;
-                let mut byte = [0];
                 // until the client has had enough
-                let _ = tokio::time::timeout(FOR_EVER, client.read(&mut byte)).await;
+                let _ = tokio::time::timeout(FOR_EVER, client.read(&mut [0])).await;
                 return Ok(());
             }
             Some(Fault::Truncated) if !half.is_empty() => {
