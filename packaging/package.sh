@@ -28,6 +28,7 @@ usr=$work/usr
 documents=$usr/share/doc/bioprune
 install -D -m 0755 --strip "$program" "$usr/bin/bioprune"
 install -D -m 0644 -t "$documents" "$root"/LICENSE-* "$root/README.md" "$root/CHANGELOG.md"
+install -D -m 0644 -t "$documents/docs" "$root"/docs/*.md
 mkdir -p "$usr"/share/{man/man1,bash-completion/completions,zsh/vendor-completions,fish/vendor_completions.d}
 "$program" man "$usr/share/man/man1" > /dev/null
 gzip -9n "$usr"/share/man/man1/*.1
