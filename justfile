@@ -13,6 +13,10 @@ lint:
 bench *options:
     cargo bench --locked {{options}}
 
+# beside other programs that do a part of the same work, which it installs (engine, selection, files; all without a name)
+peers *parts:
+    benches/peers/run.sh {{parts}}
+
 # the main job on the shipped example, into out/
 example:
     cargo run --locked --release -- prune examples/rna/rfam_cm_samples.fa.gz --keep 10% -o out/

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench models [-- NAME...]`, for example `-- esm2-650m`; without names all of them. `--gpu f32` and
 //! `--gpu bf16` (with `--features cuda`) run them on the first GPU, and measure its own rate of multiplying first. Each
-//! runs in a process of its own, so that the peak is its own; prints figures, never asserts them.
+//! runs in a process of its own, so that the peak is its own; prints figures, never asserts them. `--write FOLDER` writes a
+//! model of RNA-FM's size and records for it instead, for `benches/peers/`.
 
 use bioprune::batching::Example;
 use bioprune::influence::{CurvatureSum, Gradients, Objective, Task, accumulate};
@@ -41,6 +42,11 @@ fn sizes() -> Vec<(&'static str, Architecture)> {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [option, folder] = &arguments[..]
+        && option == "--write"
+    {
+        return write_contest(Path::new(folder)).expect("the folder is writable");
+    }
     let gpu = arguments.iter().position(|argument| argument == "--gpu");
     let precision = gpu.map(|at| arguments.get(at + 1).expect("--gpu is followed by f32 or bf16").clone());
     let is_name = |i: usize| gpu.is_none_or(|at| i != at && i != at + 1);
@@ -153,6 +159,20 @@ fn measure(name: &str, architecture: &Architecture, placement: &Placement, devic
         architecture.parameters(),
         process::peak().expect("Linux keeps the peak") >> 20
     );
+}
+
+/// RNA-FM with random weights, and records of 60 to 315 residues, 190 on average, as in sets of RNA.
+fn write_contest(folder: &Path) -> std::io::Result<()> {
+    const RECORDS: usize = 48;
+    write(&sizes()[0].1, &folder.join("model.safetensors"))?;
+    let mut file = std::fs::File::create(folder.join("records.fa"))?;
+    let mut random = SplitMix::new(2);
+    for record in 0..RECORDS {
+        let residues = 60 + random.below(256);
+        let sequence: String = (0..residues).map(|_| ['A', 'C', 'G', 'U'][random.below(4)]).collect();
+        writeln!(file, ">r{record}\n{sequence}")?;
+    }
+    Ok(())
 }
 
 /// Random weights of a scale at which no activation runs away, written as they are drawn.

@@ -1,4 +1,4 @@
-//! Reads scores from Parquet, one row group at a time and only the columns that are asked for.
+//! Reads scores from Parquet: row groups side by side, and only the columns that are asked for.
 
 use super::fetch::RandomRead;
 use super::metadata::{Counts, ScoresMetadata};
@@ -16,12 +16,23 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder};
 use serde_json::Value;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::thread::{self, available_parallelism};
 
 /// Bytes at the end that are fetched first: the footer of a hundred million rows, so that one request opens a file.
 const TAIL: u64 = 256 << 10;
 
 /// Rows of a decoded batch: large enough for the decoder's loops, small enough for the caches.
 const BATCH_ROWS: usize = 16_384;
+
+/// Threads that decode row groups, each of which holds one as it is stored.
+const MOST_READERS: usize = 4;
+
+/// Batches that a thread is ahead by.
+const AHEAD: usize = 4;
+
+/// A batch, the end of a row group, or what ended the reading.
+type Message = Result<Option<RecordBatch>>;
 
 /// An opened Parquet file of scores.
 pub(super) struct ParquetFile {
@@ -40,26 +51,75 @@ impl ParquetFile {
         Ok((ParquetFile { name: name.to_string(), content, footer }, metadata, counts))
     }
 
-    /// Hands over the given columns, in file order.
+    /// Hands over the given columns, in file order. Row groups are decoded by threads of their own, each of which is ahead by
+    /// a few batches.
     pub fn read(&self, columns: &[usize], visit: &mut dyn FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+        let groups = self.footer.metadata().num_row_groups();
+        let readers = available_parallelism().map_or(1, usize::from).min(MOST_READERS).min(groups);
+        thread::scope(|scope| {
+            let batches: Vec<Receiver<Message>> = (0..readers)
+                .map(|first| {
+                    let (sender, receiver) = sync_channel(AHEAD);
+                    scope.spawn(move || {
+                        for group in (first..groups).step_by(readers) {
+                            // Nobody reads any more if this fails.
+                            if self.decode(columns, group, &sender).is_err() {
+                                return;
+                            }
+                        }
+                    });
+                    receiver
+                })
+                .collect();
+            for group in 0..groups {
+                loop {
+                    let message = batches[group % readers].recv();
+                    match message.unwrap_or_else(|_| Err(Error::internal("a reader of scores died")))? {
+                        Some(batch) => visit(&batch)?,
+                        None => break,
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Sends the batches of a row group, then `None`, or an error.
+    fn decode(
+        &self,
+        columns: &[usize],
+        group: usize,
+        sender: &SyncSender<Message>,
+    ) -> Result<(), SendError<Message>> {
         let failed = |error| not_readable(&self.name, error);
-        let projection = ProjectionMask::leaves(
-            self.footer.metadata().file_metadata().schema_descr(),
-            columns.iter().copied(),
-        );
-        let mut decoder = ParquetPushDecoderBuilder::new_with_metadata(self.footer.clone())
-            .with_projection(projection)
+        let schema = self.footer.metadata().file_metadata().schema_descr();
+        let mut decoder = match ParquetPushDecoderBuilder::new_with_metadata(self.footer.clone())
+            .with_projection(ProjectionMask::leaves(schema, columns.iter().copied()))
+            .with_row_groups(vec![group])
             .with_batch_size(BATCH_ROWS)
             .build()
-            .map_err(failed)?;
-        loop {
-            match decoded(|| decoder.try_decode()).map_err(failed)? {
-                DecodeResult::NeedsData(ranges) => {
-                    let bytes = fetch(&self.name, self.content.as_ref(), &ranges)?;
-                    decoder.push_ranges(ranges, bytes).map_err(failed)?;
+        {
+            Ok(decoder) => decoder,
+            Err(error) => return sender.send(Err(failed(error))),
+        };
+        let mut next = || -> Result<Option<RecordBatch>> {
+            loop {
+                match decoded(|| decoder.try_decode()).map_err(failed)? {
+                    DecodeResult::NeedsData(ranges) => {
+                        let bytes = fetch(&self.name, self.content.as_ref(), &ranges)?;
+                        decoder.push_ranges(ranges, bytes).map_err(failed)?;
+                    }
+                    DecodeResult::Data(batch) => return Ok(Some(batch)),
+                    DecodeResult::Finished => return Ok(None),
                 }
-                DecodeResult::Data(batch) => visit(&batch)?,
-                DecodeResult::Finished => return Ok(()),
+            }
+        };
+        loop {
+            let message = next();
+            let last = !matches!(message, Ok(Some(_)));
+            sender.send(message)?;
+            if last {
+                return Ok(());
             }
         }
     }

@@ -8,6 +8,8 @@ use crate::error::{Error, Result};
 use crate::storage::Storage;
 use noodles_bgzf as bgzf;
 use std::io::{self, BufRead};
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 /// Marks the end of every complete file (SAM specification, 4.1.2): an empty block.
 pub(super) const END_MARKER: [u8; 28] = [
@@ -58,10 +60,17 @@ pub(super) fn next_block(storage: &Storage, source: &Source, from: u64) -> Resul
     }
 }
 
+/// Threads that compress or decompress blocks: as many as there are processors, up to what keeps one parser busy.
+pub(super) fn workers() -> NonZero<usize> {
+    const MOST: NonZero<usize> = NonZero::new(4).expect("4 is not 0");
+    available_parallelism().unwrap_or(NonZero::<usize>::MIN).min(MOST)
+}
+
 /// Sends the blocks from the one at byte `start` on, each with its place.
 pub(super) fn produce(storage: &Storage, source: &Source, start: u64, outlet: &Outlet<Chunk>) -> Result<()> {
     let failed = |error: io::Error| super::content::decode_error(source, error);
-    let mut reader = bgzf::io::Reader::new(storage.open_at(&source.info(), start)?);
+    let stored = storage.open_at(&source.info(), start)?;
+    let mut reader = bgzf::io::MultithreadedReader::with_worker_count(workers(), stored);
     let mut chunk = Chunk::default();
     let mut inflation = Inflation::of(source);
     let mut offset = 0;

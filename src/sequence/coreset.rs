@@ -1,23 +1,22 @@
-//! Writing a coreset: FASTA in BGZF, the records byte for byte.
+//! Writing a coreset: FASTA in BGZF, the records byte for byte; blocks are compressed side by side.
 
-use super::Record;
+use super::{Record, bgzf};
 use crate::error::Result;
 use crate::storage::{Committed, Location, ObjectWriter, Storage, io_error};
-use noodles_bgzf::io::Writer;
-use noodles_bgzf::io::writer::{Builder, CompressionLevel};
+use noodles_bgzf::io::MultithreadedWriter;
+use noodles_bgzf::io::multithreaded_writer::Builder;
 
 /// Writes records to a BGZF file, which appears whole on [`finish`](CoresetWriter::finish) or not at all. The same
 /// records give the same bytes: blocks are cut by length alone, and neither times nor names are stored.
 pub struct CoresetWriter {
     location: Location,
-    writer: Writer<ObjectWriter>,
+    writer: MultithreadedWriter<ObjectWriter>,
 }
 
 impl CoresetWriter {
     pub fn create(storage: &Storage, location: &Location) -> Result<CoresetWriter> {
         let object = storage.create(location)?;
-        let writer =
-            Builder::default().set_compression_level(CompressionLevel::default()).build_from_writer(object);
+        let writer = Builder::default().set_worker_count(bgzf::workers()).build_from_writer(object);
         Ok(CoresetWriter { location: location.clone(), writer })
     }
 
@@ -26,7 +25,7 @@ impl CoresetWriter {
     }
 
     /// Writes what is left and the end marker, and makes the file visible.
-    pub fn finish(self) -> Result<Committed> {
+    pub fn finish(mut self) -> Result<Committed> {
         self.writer.finish().map_err(|error| io_error(&self.location, error))?.commit()
     }
 }

@@ -1,7 +1,8 @@
 //! Multi-head self-attention of one sequence.
 
+use super::epilogue::Store;
 use super::math::exponentiate;
-use super::matmul::{PANEL, PackedMatrix, Store, Strided, matmul};
+use super::matmul::{PANEL, PackedMatrix, Strided, matmul};
 
 /// Queries that are computed together: their scores against all keys stay in cache.
 const QUERY_BLOCK: usize = 24;

@@ -1,6 +1,8 @@
 //! exp, erf, GELU and softmax as polynomials in fused multiply-adds: the same bits on every CPU, and vectorized
 //! by the compiler since nothing here branches.
 
+use super::dispatch::{Kernel, widest};
+
 /// e^x to 2 units in the last place; 0 below -87.3, where f32 runs out.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
@@ -86,14 +88,40 @@ pub fn softmax(row: &mut [f32]) -> f32 {
 }
 
 /// Replaces each value by `exp(value - highest)`; returns the highest value and the sum of the exponentials.
-#[inline(always)]
 pub(super) fn exponentiate(row: &mut [f32]) -> (f32, f32) {
-    let highest = max(row);
-    // Two plain loops: the compiler makes vectors of either, but not of the two in one.
-    for value in row.iter_mut() {
-        *value = exp(*value - highest);
+    widest(Exponentiate(row))
+}
+
+struct Exponentiate<'a>(&'a mut [f32]);
+
+impl Kernel for Exponentiate<'_> {
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) -> (f32, f32) {
+        let row = self.0;
+        let highest = max(row);
+        let mut sums = [0f32; LANES];
+        let (chunks, tail) = row.as_chunks_mut::<{ 2 * LANES }>();
+        for chunk in chunks {
+            for value in chunk.iter_mut() {
+                *value = exp(*value - highest);
+            }
+            chunk.as_chunks().0.iter().for_each(|values| add(&mut sums, values));
+        }
+        for value in tail.iter_mut() {
+            *value = exp(*value - highest);
+        }
+        let (last, tail) = tail.as_chunks();
+        last.iter().for_each(|values| add(&mut sums, values));
+        sums.iter_mut().zip(tail).for_each(|(sum, value)| *sum += value);
+        (highest, fold(sums))
     }
-    (highest, sum([row], |[value]| value))
+}
+
+#[inline(always)]
+fn add(sums: &mut [f32; LANES], values: &[f32; LANES]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }
 
 /// Partial sums of a reduction: each lane adds every eighth element, then the lanes are folded as a tree.
@@ -121,16 +149,29 @@ pub(super) fn sum<const N: usize>(inputs: [&[f32]; N], term: impl Fn([f32; N]) -
     fold(sums)
 }
 
+/// Any order gives the same: more lanes than a sum has, folded as a tree.
 #[inline(always)]
 fn max(row: &[f32]) -> f32 {
-    let mut highest = [f32::NEG_INFINITY; LANES];
-    let (chunks, tail) = row.as_chunks::<LANES>();
+    const WIDTH: usize = 2 * LANES;
+    let higher = |a: f32, b: f32| if a > b { a } else { b };
+    let mut highest = [f32::NEG_INFINITY; WIDTH];
+    let (chunks, tail) = row.as_chunks::<WIDTH>();
     for chunk in chunks {
-        for lane in 0..LANES {
-            highest[lane] = if chunk[lane] > highest[lane] { chunk[lane] } else { highest[lane] };
+        for lane in 0..WIDTH {
+            highest[lane] = higher(chunk[lane], highest[lane]);
         }
     }
-    highest.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
+    for (highest, value) in highest.iter_mut().zip(tail) {
+        *highest = higher(*value, *highest);
+    }
+    let mut width = WIDTH;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            highest[lane] = higher(highest[lane + width], highest[lane]);
+        }
+    }
+    highest[0]
 }
 
 #[cfg(test)]

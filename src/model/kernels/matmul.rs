@@ -3,12 +3,21 @@
 //! Each element of the result is one chain of fused multiply-adds over k, from the first to the last: tiles only
 //! decide which chains run side by side. So a row has the same bits whatever rows are computed with it.
 
-/// Columns of a panel: two AVX2 vectors.
+use super::dispatch::{Kernel, widest};
+use super::epilogue::Epilogue;
+use std::ops::Range;
+
+/// Columns of a panel: two AVX2 vectors, one of AVX-512.
 pub(super) const PANEL: usize = 16;
 /// Rows of the register tile: 6 x 16 accumulators fill 12 of AVX2's 16 registers.
 const TILE: usize = 6;
-/// Floats of the left-hand side that one pass over all panels works on: stays in a 512 KiB second-level cache.
-const ROW_BLOCK_FLOATS: usize = 32 * 1024;
+/// The same for AVX-512, where a tile goes over two panels: 12 x 32 accumulators fill 24 of 32 registers.
+const WIDE_TILE: usize = 12;
+/// Rows that one pass over all panels works on: so often is the right-hand side read from memory.
+const ROW_BLOCK: usize = 96;
+/// Of the right-hand side's rows, so many go with all rows of a block before the next: two panels of them are 32 KiB and stay
+/// in the first-level cache.
+const DEPTH: usize = 256;
 
 /// A view of a matrix: element (row, column) lies at `row * row_stride + column * column_stride`; one stride is 1.
 #[derive(Clone, Copy)]
@@ -84,60 +93,6 @@ impl PackedMatrix {
     }
 }
 
-/// What happens to 16 finished sums of a row before they are stored.
-pub trait Epilogue {
-    /// `sums` belong to `columns` columns of `row` from `first` on; `target` is where they go.
-    fn finish(&self, first: usize, sums: &[f32; PANEL], target: &mut [f32]);
-}
-
-/// Stores the sums as they are.
-pub struct Store;
-
-/// Adds a bias.
-pub struct Bias<'a>(pub &'a [f32]);
-
-/// Adds a bias and applies the exact (erf) GELU.
-pub struct BiasGelu<'a>(pub &'a [f32]);
-
-/// Adds a bias and adds the result to what is there: the residual connection.
-pub struct AddTo<'a>(pub &'a [f32]);
-
-impl Epilogue for Store {
-    #[inline(always)]
-    fn finish(&self, _: usize, sums: &[f32; PANEL], target: &mut [f32]) {
-        for (target, sum) in target.iter_mut().zip(sums) {
-            *target = *sum;
-        }
-    }
-}
-
-impl Epilogue for Bias<'_> {
-    #[inline(always)]
-    fn finish(&self, first: usize, sums: &[f32; PANEL], target: &mut [f32]) {
-        for ((target, sum), bias) in target.iter_mut().zip(sums).zip(&self.0[first..]) {
-            *target = sum + bias;
-        }
-    }
-}
-
-impl Epilogue for BiasGelu<'_> {
-    #[inline(always)]
-    fn finish(&self, first: usize, sums: &[f32; PANEL], target: &mut [f32]) {
-        for ((target, sum), bias) in target.iter_mut().zip(sums).zip(&self.0[first..]) {
-            *target = super::gelu(sum + bias);
-        }
-    }
-}
-
-impl Epilogue for AddTo<'_> {
-    #[inline(always)]
-    fn finish(&self, first: usize, sums: &[f32; PANEL], target: &mut [f32]) {
-        for ((target, sum), bias) in target.iter_mut().zip(sums).zip(&self.0[first..]) {
-            *target += sum + bias;
-        }
-    }
-}
-
 /// `out[m x n] = finish(a[m x k] · b[k x n])`; the rows of `out` are `out_stride` apart.
 pub fn matmul(
     m: usize,
@@ -157,73 +112,170 @@ pub fn matmul(
         "left side too short"
     );
     assert!((m - 1) * out_stride + n <= out.len() && n <= out_stride, "result too short");
-    let block = (ROW_BLOCK_FLOATS / k.max(1)).next_multiple_of(TILE);
-    for block_start in (0..m).step_by(block) {
-        let block_end = m.min(block_start + block);
-        for panel in 0..n.div_ceil(PANEL) {
-            let packed = &b.data[panel * k * PANEL..(panel + 1) * k * PANEL];
-            let columns = PANEL.min(n - panel * PANEL);
-            let mut row = block_start;
-            while row < block_end {
-                let rows = TILE.min(block_end - row);
-                let mut tile =
-                    Tile { a, packed, out: &mut *out, out_stride, row, first: panel * PANEL, columns };
-                match rows {
-                    1 => tile.run::<1>(epilogue),
-                    2 => tile.run::<2>(epilogue),
-                    3 => tile.run::<3>(epilogue),
-                    4 => tile.run::<4>(epilogue),
-                    5 => tile.run::<5>(epilogue),
-                    _ => tile.run::<TILE>(epilogue),
-                }
-                row += rows;
-            }
-        }
-    }
+    widest(Product { m, a, b, out, out_stride, epilogue });
 }
 
-/// Up to 6 rows against one panel.
-struct Tile<'a> {
+struct Product<'a, E> {
+    m: usize,
     a: Strided<'a>,
-    packed: &'a [f32],
+    b: &'a PackedMatrix,
     out: &'a mut [f32],
     out_stride: usize,
-    row: usize,
-    first: usize,
-    columns: usize,
+    epilogue: &'a E,
 }
 
-impl Tile<'_> {
+/// Unfinished sums of a block of rows against two panels.
+type Unfinished = [[[f32; PANEL]; 2]; ROW_BLOCK];
+
+/// What a tile is of: panels from `panel` on, `left` rows from `row` on, and rows of the right-hand side.
+#[derive(Clone)]
+struct Part {
+    panel: usize,
+    row: usize,
+    left: usize,
+    depth: Range<usize>,
+}
+
+impl<E: Epilogue> Kernel for Product<'_, E> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<const ROWS: usize>(&mut self, epilogue: &impl Epilogue) {
+    fn run<const WIDE: bool>(mut self) {
+        let panels = self.b.n.div_ceil(PANEL);
+        let mut memory: Unfinished;
+        let unfinished: &mut [_] = if self.b.k > DEPTH {
+            memory = [[[0.0; PANEL]; 2]; ROW_BLOCK];
+            &mut memory
+        } else {
+            &mut []
+        };
+        for start in (0..self.m).step_by(ROW_BLOCK) {
+            let rows = start..self.m.min(start + ROW_BLOCK);
+            let mut panel = 0;
+            if WIDE {
+                while panel + 2 <= panels {
+                    self.panels::<WIDE, 2>(panel, rows.clone(), unfinished);
+                    panel += 2;
+                }
+            }
+            while panel < panels {
+                self.panels::<WIDE, 1>(panel, rows.clone(), unfinished);
+                panel += 1;
+            }
+        }
+    }
+}
+
+impl<E: Epilogue> Product<'_, E> {
+    /// All of `rows` against neighbouring panels.
+    #[inline(always)]
+    fn panels<const WIDE: bool, const PANELS: usize>(
+        &mut self,
+        panel: usize,
+        rows: Range<usize>,
+        unfinished: &mut [[[f32; PANEL]; 2]],
+    ) {
+        let heights: &[usize] = if WIDE { &[1, 2, 4, 8, WIDE_TILE] } else { &[1, 2, 4, TILE] };
+        let k = self.b.k;
+        let mut start = 0;
+        // once where there is nothing to add up, too
+        while start == 0 || start < k {
+            let depth = start..k.min(start + DEPTH);
+            let mut row = rows.start;
+            while row < rows.end {
+                let left = rows.end - row;
+                let at = heights.partition_point(|height| *height < left).min(heights.len() - 1);
+                // The last rows are computed once more with those before them where there are enough: one tall tile
+                // is faster than two low ones.
+                let height = if heights[at] <= rows.end { heights[at] } else { heights[at - 1] };
+                let part = Part { panel, row, left, depth: depth.clone() };
+                let unfinished = unfinished.get_mut(row - rows.start..).unwrap_or_default();
+                match height {
+                    WIDE_TILE if WIDE => self.tile::<WIDE_TILE, PANELS>(part, unfinished),
+                    8 if WIDE => self.tile::<8, PANELS>(part, unfinished),
+                    TILE if !WIDE => self.tile::<TILE, PANELS>(part, unfinished),
+                    4 => self.tile::<4, PANELS>(part, unfinished),
+                    2 => self.tile::<2, PANELS>(part, unfinished),
+                    _ => self.tile::<1, PANELS>(part, unfinished),
+                }
+                row += height.min(left);
+            }
+            start += DEPTH;
+        }
+    }
+
+    /// Goes on with the sums of rows from `part.row` on, as far as a tile of `ROWS` holds them: the rows before, which
+    /// a tile that is taller than what is left begins with, are done.
+    #[inline(always)]
+    fn tile<const ROWS: usize, const PANELS: usize>(
+        &mut self,
+        part: Part,
+        unfinished: &mut [[[f32; PANEL]; 2]],
+    ) {
+        let done = ROWS.saturating_sub(part.left);
+        let first = part.row - done;
+        let mut sums = [[[0f32; PANEL]; PANELS]; ROWS];
+        if part.depth.start > 0 {
+            for (index, sums) in sums.iter_mut().enumerate() {
+                if let Some(before) = index.checked_sub(done).and_then(|index| unfinished.get(index)) {
+                    sums.copy_from_slice(&before[..PANELS]);
+                }
+            }
+        }
         // One stride is 1: known to the compiler, each load is one base register and a constant.
         let sums = match self.a.column_stride {
-            1 => self.sums::<ROWS>(self.a.row_stride, 1),
-            stride => self.sums::<ROWS>(1, stride),
+            1 => self.add(sums, &part, first, self.a.row_stride, 1),
+            stride => self.add(sums, &part, first, 1, stride),
         };
-        for (index, sums) in sums.iter().enumerate() {
-            let start = (self.row + index) * self.out_stride + self.first;
-            if self.columns == PANEL {
-                // A constant width lets the epilogue run as two vectors.
-                epilogue.finish(self.first, sums, &mut self.out[start..start + PANEL]);
-            } else {
-                epilogue.finish(self.first, sums, &mut self.out[start..start + self.columns]);
+        if part.depth.end < self.b.k {
+            for (index, sums) in sums.iter().enumerate() {
+                if let Some(after) = index.checked_sub(done).and_then(|index| unfinished.get_mut(index)) {
+                    after[..PANELS].copy_from_slice(sums);
+                }
+            }
+            return;
+        }
+        for (index, sums) in sums.iter().enumerate().skip(done) {
+            for (panel, sums) in sums.iter().enumerate() {
+                let column = (part.panel + panel) * PANEL;
+                let start = (first + index) * self.out_stride + column;
+                let columns = PANEL.min(self.b.n - column);
+                if columns == PANEL {
+                    // A constant width lets the epilogue run as whole vectors.
+                    self.epilogue.finish(column, sums, &mut self.out[start..start + PANEL]);
+                } else {
+                    self.epilogue.finish(column, sums, &mut self.out[start..start + columns]);
+                }
             }
         }
     }
 
     #[inline(always)]
-    fn sums<const ROWS: usize>(&self, row_stride: usize, column_stride: usize) -> [[f32; PANEL]; ROWS] {
-        let mut sums = [[0f32; PANEL]; ROWS];
-        let base = self.row * row_stride;
-        for (step, b) in self.packed.as_chunks::<PANEL>().0.iter().enumerate() {
+    fn add<const ROWS: usize, const PANELS: usize>(
+        &self,
+        mut sums: [[[f32; PANEL]; PANELS]; ROWS],
+        part: &Part,
+        row: usize,
+        row_stride: usize,
+        column_stride: usize,
+    ) -> [[[f32; PANEL]; PANELS]; ROWS] {
+        let k = self.b.k;
+        let panels: [&[[f32; PANEL]]; PANELS] = std::array::from_fn(|panel| {
+            self.b.data[(part.panel + panel) * k * PANEL..][..k * PANEL].as_chunks::<PANEL>().0
+        });
+        let base = row * row_stride;
+        for step in part.depth.clone() {
+            // SAFETY: each panel holds k rows.
+            let b: [&[f32; PANEL]; PANELS] = panels.map(|panel| unsafe { panel.get_unchecked(step) });
             for (index, sums) in sums.iter_mut().enumerate() {
                 let at = base + index * row_stride + step * column_stride;
                 // SAFETY: `matmul` has checked that the last element, (m - 1, k - 1), lies inside `a.data`,
                 // and this one, (row + index, step), comes no later in either direction.
                 let a = unsafe { *self.a.data.get_unchecked(at) };
-                for column in 0..PANEL {
-                    sums[column] = a.mul_add(b[column], sums[column]);
+                for (sums, b) in sums.iter_mut().zip(b) {
+                    for column in 0..PANEL {
+                        sums[column] = a.mul_add(b[column], sums[column]);
+                    }
                 }
             }
         }
@@ -233,6 +285,7 @@ impl Tile<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Bias, BiasGelu, Store};
     use super::*;
 
     fn numbers(count: usize, seed: u32) -> Vec<f32> {
@@ -246,9 +299,16 @@ mod tests {
 
     #[test]
     fn products_of_any_shape_agree_with_double_precision() {
-        for (m, k, n) in
-            [(1, 1, 1), (6, 64, 16), (7, 40, 40), (13, 33, 25), (61, 80, 40), (5, 0, 3), (3, 300, 17)]
-        {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (6, 64, 16),
+            (7, 40, 40),
+            (13, 33, 25),
+            (61, 80, 40),
+            (5, 0, 3),
+            (3, 300, 17),
+            (109, 600, 40),
+        ] {
             let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
             let bias = numbers(n, 3);
             let packed = PackedMatrix::new(k, n, Strided::rows(&b, n));
@@ -272,13 +332,31 @@ mod tests {
     }
 
     #[test]
+    fn both_forms_of_the_kernel_give_the_same_bits() {
+        for (m, k, n) in [(1, 5, 3), (23, 64, 48), (110, 600, 40)] {
+            let (a, b) = (numbers(m * k, 6), numbers(k * n, 7));
+            let packed = PackedMatrix::new(k, n, Strided::rows(&b, n));
+            let bias = numbers(n, 8);
+            let epilogue = &BiasGelu(&bias);
+            let [mut narrow, mut wide, mut chosen] = [(); 3].map(|()| vec![0.0; m * n]);
+            let product =
+                |out| Product { m, a: Strided::rows(&a, k), b: &packed, out, out_stride: n, epilogue };
+            product(&mut narrow).run::<false>();
+            product(&mut wide).run::<true>();
+            widest(product(&mut chosen));
+            assert_eq!(narrow, wide);
+            assert_eq!(narrow, chosen);
+        }
+    }
+
+    #[test]
     fn a_row_has_the_same_bits_among_any_rows() {
-        let (m, k, n) = (97, 123, 45);
+        let (m, k, n) = (103, 323, 45);
         let (a, b) = (numbers(m * k, 4), numbers(k * n, 5));
         let packed = PackedMatrix::new(k, n, Strided::rows(&b, n));
         let mut all = vec![0.0; m * n];
         matmul(m, Strided::rows(&a, k), &packed, &mut all, n, &Store);
-        for (first, rows) in [(0, 1), (5, 1), (3, 2), (10, 7), (40, 57), (96, 1)] {
+        for (first, rows) in [(0, 1), (5, 1), (3, 2), (10, 7), (40, 57), (96, 1), (90, 13)] {
             let mut some = vec![0.0; rows * n];
             matmul(rows, Strided::rows(&a[first * k..], k), &packed, &mut some, n, &Store);
             assert_eq!(some, all[first * n..(first + rows) * n]);

@@ -5,13 +5,16 @@
 //! threads. Nothing here allocates; callers bring scratch memory.
 
 mod attention;
+mod dispatch;
+mod epilogue;
 mod math;
 mod matmul;
 mod norm;
 mod rotary;
 
 pub use attention::{AttentionScratch, attention};
+pub use epilogue::{AddTo, Bias, BiasGelu, Epilogue, Store};
 pub use math::{erf, exp, gelu, gelu_derivative, softmax, swiglu};
-pub use matmul::{AddTo, Bias, BiasGelu, Epilogue, PackedMatrix, Store, Strided, matmul};
+pub use matmul::{PackedMatrix, Strided, matmul};
 pub use norm::{LayerNorm, layer_norm_backward};
 pub use rotary::Rotary;
