@@ -4,9 +4,9 @@
 //! `scores.parquet`, made-up scores of them. `select SCORES STRATEGY` prints the picks of a hundredth. `read PROGRAM FILE`
 //! counts residues: by a dataset, or by needletail's own loop. `compress FILE OUT` writes its records as a coreset.
 
-use bioprune::random::SplitMix;
 use bioprune::error::Result;
 use bioprune::influence::{CurvatureForm, Damping, Estimator, Objective};
+use bioprune::random::SplitMix;
 use bioprune::scores::{
     Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoreRow, Scores, ScoresFile, ScoresFormat,
     ScoresMetadata, ScoresWriter,
