@@ -5,7 +5,6 @@ use crate::string_serde;
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::panic::catch_unwind;
 use std::str::FromStr;
 
 /// A device as asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -88,12 +87,7 @@ fn gpu(number: usize) -> std::result::Result<Device, String> {
     if !cfg!(feature = "cuda") {
         return Err("this program was built without the feature cuda".into());
     }
-    // Where the driver's library is missing candle panics instead of telling.
-    match catch_unwind(|| Device::new_cuda(number)) {
-        Ok(Ok(device)) => Ok(device),
-        Ok(Err(error)) => Err(format!("no GPU answers ({error})")),
-        Err(_) => Err("the CUDA driver is not installed".into()),
-    }
+    Device::new_cuda(number).map_err(|error| format!("no GPU answers ({error})"))
 }
 
 impl FromStr for DeviceChoice {
