@@ -64,7 +64,7 @@ fn write_records(path: &Path, records: usize, length: usize) {
     for record in 0..records {
         residues.clear();
         residues.extend((0..length / 2 + random.below(length)).map(|_| b"ACGU"[random.below(4)]));
-        write!(file, ">URS{record:010} a synthetic RNA\n").expect("room on the disk");
+        writeln!(file, ">URS{record:010} a synthetic RNA").expect("room on the disk");
         file.write_all(&residues).and_then(|()| file.write_all(b"\n")).expect("room on the disk");
     }
     file.flush().expect("room on the disk");
