@@ -1,4 +1,6 @@
-"""Reading, pulling a coreset out, and writing, beside seqkit, needletail and bgzip: `files.py PEERS_BENCH BIOPRUNE FOLDER`.
+"""Reading, pulling a coreset out, and writing, beside seqkit, needletail and bgzip.
+
+`files.py PEERS_BENCH BIOPRUNE FOLDER`
 
 FOLDER holds `records.fa` and `scores.parquet`. Figures are of whole processes, on 2 threads at most.
 """
@@ -46,8 +48,7 @@ def main():
     }
     rows = interleaved(contestants, ROUNDS)
     shell("test $(zcat pulled.fa.gz | grep -c '^>') = $(wc -l < ids.txt)")
-    title = "Pulling 1 % out of records.fa; ours selects, checks and reports as well, and does not need the ids beforehand"
-    table(title, rows)
+    table("Pulling 1 % out of records.fa; ours selects, checks and reports as well, and needs no ids beforehand", rows)
 
     contestants = {
         "bioprune": [bench, "compress", "records.fa", "written.fa.gz"],

@@ -1,8 +1,9 @@
 //! Our side of what other programs do as well: `peers MODE ARGUMENTS…`, run by the scripts beside this file.
 //!
 //! `scores FOLDER RECORDS LENGTH` writes `records.fa`, records of random residues, LENGTH on average, and
-//! `scores.parquet`, made-up scores of them. `select SCORES STRATEGY` prints the picks of a hundredth. `read PROGRAM FILE`
-//! counts residues: by a dataset, or by needletail's own loop. `compress FILE OUT` writes its records as a coreset.
+//! `scores.parquet`, made-up scores of them. `select SCORES STRATEGY` prints the picks of a hundredth.
+//! `read PROGRAM FILE` counts residues: by a dataset, or by needletail's own loop. `compress FILE OUT` writes its
+//! records as a coreset.
 
 use bioprune::error::Result;
 use bioprune::influence::{CurvatureForm, Damping, Estimator, Objective};

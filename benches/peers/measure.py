@@ -8,7 +8,7 @@ import time
 
 
 def measured(command, stdout=subprocess.DEVNULL, **options):
-    """`(wall seconds, processor seconds, peak MiB)` of a command that must end well; `command` may be a shell's line."""
+    """`(wall seconds, processor seconds, peak MiB)` of a command, or a shell's line, that must end well."""
     began = time.perf_counter()
     child = subprocess.Popen(command, stdout=stdout, shell=isinstance(command, str), **options)
     _, status, used = os.wait4(child.pid, 0)
@@ -19,13 +19,12 @@ def measured(command, stdout=subprocess.DEVNULL, **options):
 
 
 def interleaved(contestants, rounds):
-    """Rows of `(name, wall, processor, peak)`, medians, of contestants that take turns; each is a function or a command."""
+    """Rows of `(name, wall, processor, peak)`, medians, of commands that take turns."""
     taken = {name: [] for name in contestants}
     for number in range(rounds):
         names = list(contestants)
         for name in names if number % 2 == 0 else reversed(names):
-            work = contestants[name]
-            taken[name].append(work() if callable(work) else measured(work))
+            taken[name].append(measured(contestants[name]))
     return [(name, *map(statistics.median, zip(*runs))) for name, runs in taken.items()]
 
 
@@ -35,5 +34,6 @@ def table(title, rows, ours="bioprune"):
     print(f"\n{title}\n\n| program | wall, of ours | processor, of ours | wall, s | processor, s | peak, MiB |")
     print("|---|---:|---:|---:|---:|---:|")
     for name, *row in rows:
-        print(f"| {name} | {row[0] / wall:.2f} | {row[1] / processor:.2f} | {row[0]:.2f} | {row[1]:.2f} | {row[2]:.0f} |")
+        ratios = f"{row[0] / wall:.2f} | {row[1] / processor:.2f}"
+        print(f"| {name} | {ratios} | {row[0]:.2f} | {row[1]:.2f} | {row[2]:.0f} |")
     sys.stdout.flush()

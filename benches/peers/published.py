@@ -1,5 +1,8 @@
-"""The published procedure, as we read it: every record padded to 1024 tokens, which attend and count like all others; the
-gradient of the head's dense weight by autograd; one pass over the records for the curvature, another for the scores."""
+"""The published procedure, as we read it.
+
+Every record is padded to 1024 tokens, which attend and count like all others; the gradient of the head's dense weight
+is autograd's; one pass over the records is for the curvature, another for the scores.
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""RNA-FM in PyTorch, for peers that score with it: weights, tokens, and the embedding and head that both forms share."""
+"""RNA-FM in PyTorch, for peers that score with it."""
 
 import math
 
@@ -17,7 +17,8 @@ def read_records(fasta):
     """The tokens of each record, special tokens included."""
     with open(fasta) as file:
         lines = [line.strip() for line in file]
-    return [torch.tensor([CLS, *(LETTERS[letter] for letter in line), EOS]) for line in lines if not line.startswith(">")]
+    sequences = [line for line in lines if not line.startswith(">")]
+    return [torch.tensor([CLS, *(LETTERS[letter] for letter in line), EOS]) for line in sequences]
 
 
 class RnaFm:

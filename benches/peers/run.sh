@@ -3,8 +3,8 @@
 #
 #   benches/peers/run.sh [engine] [selection] [files]     all three without arguments
 #
-# Needs Python 3.11 with venv; seqkit, bgzip and zstd (Debian: seqkit, tabix, zstd) are installed where root runs this. What is
-# installed and written lies in BIOPRUNE_PEERS (the cache folder of the user without it): 6 GB for PyTorch, 1 GB for the data.
+# Needs Python 3.11 with venv; seqkit, bgzip and zstd (Debian: seqkit, tabix, zstd) are installed where root runs this.
+# What is installed and written lies in BIOPRUNE_PEERS (the cache folder of the user without it): some 8 GB.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

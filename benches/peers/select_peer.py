@@ -1,7 +1,7 @@
 """DuckDB or polars selecting a hundredth of the scores: `select_peer.py duckdb|polars top-k|coverage SCORES OUT`.
 
-`coverage` is the same rule as ours, its draw by another hash: the highest tenth is left out, the rest cut into 50 ranges of
-equal width, each of which gets, smallest first, its share of what is left; drawn inside a range at random.
+`coverage` is the same rule as ours, its draw by another hash: the highest tenth is left out, the rest cut into 50
+ranges of equal width, each of which gets, smallest first, its share of what is left; drawn inside a range at random.
 """
 
 import sys

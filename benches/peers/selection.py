@@ -1,7 +1,7 @@
 """Selecting a hundredth of scores in Parquet, beside DuckDB and polars: `selection.py PEERS_BENCH FOLDER [ROUNDS]`.
 
-FOLDER holds `scores.parquet`. Everybody reads the same file on 2 threads at most and writes source, position and influence
-of the picks; figures are of whole processes, the start of Python included.
+FOLDER holds `scores.parquet`. Everybody reads the same file and writes source, position and influence of the picks;
+figures are of whole processes, the start of Python included.
 """
 
 import os

@@ -267,6 +267,14 @@ impl<E: Epilogue> Product<'_, E> {
         for step in part.depth.clone() {
             // SAFETY: each panel holds k rows.
             let b: [&[f32; PANEL]; PANELS] = panels.map(|panel| unsafe { panel.get_unchecked(step) });
+            // What comes next of the right-hand side is on its way from memory by then.
+            #[cfg(target_arch = "x86_64")]
+            for panel in panels {
+                use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+                let ahead = panel.as_ptr().wrapping_add(step + DEPTH);
+                // SAFETY: a prefetch reads nothing, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) };
+            }
             for (index, sums) in sums.iter_mut().enumerate() {
                 let at = base + index * row_stride + step * column_stride;
                 // SAFETY: `matmul` has checked that the last element, (m - 1, k - 1), lies inside `a.data`,
