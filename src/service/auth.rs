@@ -3,7 +3,7 @@
 use super::Service;
 use super::scope::{Grant, Scope};
 use crate::error::{Code, Error, Result};
-use crate::jobs::{Job, JobId, JobRequest, Origin, Problem};
+use crate::jobs::{Job, JobRequest, Origin, Problem};
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
