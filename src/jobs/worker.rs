@@ -23,6 +23,9 @@ pub(super) const MAX_STARTS: u32 = 8;
 const DEFER: Duration = Duration::from_secs(1);
 /// How long until a failed [`Runner::prepare`], or a failed store, is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+/// Of the threads that compute; see setpriority(2).
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
 /// Between two events of progress of one stage.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -30,12 +33,22 @@ pub(super) fn start(shared: Arc<Shared>, runner: Arc<dyn Runner>) -> Result<()> 
     std::thread::Builder::new()
         .name("worker".to_string())
         .spawn(move || {
+            step_back();
             work(&shared, runner.as_ref());
             shared.state.lock().worker_ended = true;
             shared.changed.notify_all();
         })
         .map_err(|error| Error::internal("cannot start the worker thread").caused_by(error))?;
     Ok(())
+}
+
+/// Has this thread, and those that it starts, leave the processor to whoever answers requests. Linux keeps this for each
+/// thread; elsewhere it would be the whole process.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        log::debug!("jobs compute at the priority of all else: {error}");
+    }
 }
 
 fn work(shared: &Arc<Shared>, runner: &dyn Runner) {

@@ -29,6 +29,9 @@ use utoipa_actix_web::AppExt;
 
 /// Handlers only parse and wait, so that a few threads serve many clients; the cores belong to the engine.
 const HTTP_THREADS: usize = 2;
+/// For each of these, of those that wait for the disk or for storage. More that run at once would only stand in the way of
+/// those that answer.
+const BLOCKING_THREADS: usize = 32;
 /// How long a stopped service lets open requests come to their end.
 const REQUESTS_GRACE: Duration = Duration::from_secs(5);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -254,6 +257,7 @@ fn listen(options: &ServeOptions, service: web::Data<Service>) -> Result<(Server
     };
     let server = HttpServer::new(factory)
         .workers(HTTP_THREADS)
+        .worker_max_blocking_threads(BLOCKING_THREADS)
         .client_request_timeout(Duration::from_secs(options.request_timeout.into()))
         .shutdown_timeout(REQUESTS_GRACE.as_secs())
         .disable_signals();

@@ -1,4 +1,4 @@
-//! Uploads that a killed process left unfinished in an S3 bucket: no listing of objects shows them, and they are paid for.
+//! Uploads that a killed process left unfinished in an S3 bucket: no listing shows them, and they cost money.
 //!
 //! object_store neither lists nor remembers them, so they are asked for here (`ListMultipartUploads`).
 

@@ -101,6 +101,18 @@ impl Caller<'_> {
     }
 }
 
+/// How late this runtime is, which is in each of its latencies, whatever the service does.
+async fn lateness(end: Instant) -> Vec<Duration> {
+    const STEP: Duration = Duration::from_millis(10);
+    let mut late = Vec::new();
+    while late.is_empty() || Instant::now() < end {
+        let began = Instant::now();
+        sleep(STEP).await;
+        late.push(began.elapsed().saturating_sub(STEP));
+    }
+    late
+}
+
 #[test]
 fn many_clients_at_once_meet_no_error_but_a_full_queue() {
     let seconds = std::env::var("BIOPRUNE_LOAD").ok().map(|text| text.parse().expect("a number of seconds"));
@@ -114,20 +126,28 @@ fn many_clients_at_once_meet_no_error_but_a_full_queue() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // the service closes what is idle for 5 seconds: what is sent at that very moment is lost
-    let http = Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(2)).build().unwrap();
+    // the service closes what is idle for 5 seconds, which clients that come late themselves would notice too late
+    let http = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let end = Instant::now() + span;
     let callers = (0..clients).map(|number| {
         let (url, folder) = (service.url.as_str(), directory.path());
         Caller { http: http.clone(), url, folder, seen: Seen::default() }.work(number, end)
     });
+    let (seen, mut late) =
+        runtime.block_on(futures::future::join(futures::future::join_all(callers), lateness(end)));
     let mut all = Seen::default();
-    for seen in runtime.block_on(futures::future::join_all(callers)) {
+    for seen in seen {
         seen.answers.into_iter().for_each(|(kind, count)| *all.answers.entry(kind).or_default() += count);
         all.looks.extend(seen.looks);
         all.errors.extend(seen.errors);
     }
     println!("{clients} clients, {span:?}: {:?}", all.answers);
+    late.sort();
+    println!(
+        "the clients come late themselves: p50 {:?}, p99 {:?}",
+        late[late.len() / 2],
+        late[late.len() * 99 / 100]
+    );
     all.looks.sort();
     let share = |part: usize| all.looks[(all.looks.len() * part / 1000).min(all.looks.len() - 1)].0;
     println!(
