@@ -6,7 +6,7 @@ wheels() {
   local library folder=$work/cuda
   mkdir -p "$folder/lib" "$folder/include" "$work/wheels"
   echo 'int cuInit(unsigned flags); int cuDeviceGetCount_v2(int *count);' > "$folder/include/cuda.h"
-  for library in cublas.so.13 cublasLt.so.13 curand.so.10 nvrtc.so.13 nvrtc-builtins.so.13.0; do
+  for library in cublas.so.13 cublasLt.so.13 curand.so.10; do
     echo 'int nothing;' | cc -shared -x c -Wl,-soname,lib$library -o "$folder/lib/lib$library" -
   done
   python3 - "$root/containers/cuda/toolkit.sh" "$folder" "$work/wheels" << 'PYTHON'
@@ -28,7 +28,7 @@ cuda_images_are_built() {
   wheels
   "$root/containers/build.sh" --cuda --program "$program" "${build_options[@]}" --volume "$work/wheels:/wheels:ro" \
     --build-arg PIP_OPTIONS='--no-index --find-links /wheels'
-  in_step "bioprune/bioprune-cuda:$version" ldconfig -p | grep -F libnvrtc-builtins.so.13.0
+  in_step "bioprune/bioprune-cuda:$version" ldconfig -p | grep -F libcublasLt.so.13
   podman image inspect --format '{{.Config.Env}}' "bioprune/bioprune-cuda:$version" | grep -F NVIDIA_VISIBLE_DEVICES=all
   in_step "bioprune/bioprune-cuda:$version" bioprune prune set.fa "${job[@]}" -o step-cuda
   same_coreset "$work/step-cuda"
