@@ -3,7 +3,7 @@ process BIOPRUNE_SELECT {
     label 'process_low'
 
     conda "${moduleDir}/environment.yml"
-    container 'bioprune/bioprune:0.1.0'
+    container "${ task.accelerator ? 'bioprune/bioprune-cuda:0.1.0' : 'bioprune/bioprune:0.1.0' }"
 
     input:
     tuple val(meta), path(scores), path(sequences), path(matched), path(groups, stageAs: 'groups/*')
