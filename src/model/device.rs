@@ -87,7 +87,10 @@ fn gpu(number: usize) -> std::result::Result<Device, String> {
     if !cfg!(feature = "cuda") {
         return Err("this program was built without the feature cuda".into());
     }
-    Device::new_cuda(number).map_err(|error| format!("no GPU answers ({error})"))
+    Device::new_cuda(number).map_err(|error| {
+        // a backtrace follows it, where one is asked for
+        format!("no GPU answers ({})", error.to_string().lines().next().unwrap_or_default())
+    })
 }
 
 impl FromStr for DeviceChoice {
