@@ -11,7 +11,7 @@ start_service() {
   chown -R 65532:65532 "$work/served"
   podman run --detach --name service --read-only --tmpfs /tmp --cap-drop=ALL --security-opt=no-new-privileges \
     --memory 1g --cpus 2 -v jobs:/data -v "$work/served:/sequences" -e BIOPRUNE_ALLOW=/sequences -e BIOPRUNE_LISTEN="127.0.0.1:$port" \
-    "$service" --listen "127.0.0.1:$port" --data-dir /data
+    "$service"
   python3 "$root/tests/api/wait.py" "$address/readyz" 200 || { podman logs service; return 1; }
 }
 
