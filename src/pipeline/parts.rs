@@ -4,7 +4,7 @@
 //! go once it is there. A part's name says after which record it begins, and its last row where it ends, so that a
 //! chain of parts has no gap, whoever wrote them and wherever they were cut.
 
-use super::select::scores_file;
+use super::select::open_own;
 use super::{Context, Counts};
 use crate::error::{Code, Error, Result};
 use crate::scores::{ScoreRow, Scores, ScoresFormat, ScoresMetadata, ScoresWriter};
@@ -85,9 +85,7 @@ impl<'a> Parts<'a> {
     /// The part that begins after `last`, if it is there and of this scoring.
     fn next_part(&self) -> Result<Option<Scores>> {
         let location = self.folder.join(&name(self.last));
-        let opened = (self.context.storage.stat(&location))
-            .and_then(|info| Scores::open(vec![scores_file(info, ScoresFormat::Parquet, self.context)]));
-        match opened {
+        match open_own(&location, self.context) {
             Ok(part) if part.is_of(&self.metadata) => Ok(Some(part)),
             Err(error) if error.code == Code::InputNotFound => Ok(None),
             Err(error) if error.code != Code::BadInput => Err(error),

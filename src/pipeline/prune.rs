@@ -1,6 +1,6 @@
 //! The whole job: curvature, scores, selection and the coreset.
 
-use super::select::{Job, Started, clear, open, output_file};
+use super::select::{Job, Started, clear, open_own, output_file};
 use super::session::Session;
 use super::validate::check_estimator;
 use super::{
@@ -42,7 +42,7 @@ pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> 
     let scores_at = output.join(SCORES);
     let score = score_step(request, &session, (&sum, &metadata), &scores_at, &mut outputs)?;
 
-    let (scores, _) = open(&[scores_at.to_string()], context)?;
+    let scores = open_own(&scores_at, context)?;
     let job = Job {
         command: "prune",
         parameters: serde_json::to_value(request).unwrap_or_default(),
@@ -94,8 +94,8 @@ fn score_step(
     let started = Instant::now();
     if let Some(info) = left_by_earlier_run(location, session.context)? {
         let wanted = score::metadata(session, sum, metadata, &request.score, None);
-        match open(&[location.to_string()], session.context) {
-            Ok((scores, _)) if *scores.metadata() == wanted => {
+        match open_own(location, session.context) {
+            Ok(scores) if *scores.metadata() == wanted => {
                 log::info!("{location} is used again");
                 session.context.storage.adopt(location);
                 outputs.push(digest(&info, session.context)?);

@@ -13,7 +13,7 @@ use crate::report::{
 use crate::scores::{Scores, ScoresFile, ScoresFormat, ScoresMetadata};
 use crate::selection::{self, Amount, Axis, Budget, Rule, Selection, Strategy, select as find};
 use crate::sequence::Dataset;
-use crate::storage::{Committed, Location, ObjectInfo, io_error};
+use crate::storage::{Committed, Location, io_error};
 use serde::Serialize;
 use std::io::Write;
 use std::sync::Arc;
@@ -81,16 +81,18 @@ pub(super) fn open(patterns: &[String], context: &Context) -> Result<(Scores, Ve
                 etag: info.etag.clone(),
                 sha256: None,
             });
-            files.push(scores_file(info, format, context));
+            let content = Arc::new(StoredObject::new(context.storage.clone(), info));
+            files.push(ScoresFile { name, format, content });
         }
     }
     Ok((Scores::open(files)?, inputs))
 }
 
-/// An object of the storage as a scores file to read.
-pub(super) fn scores_file(info: ObjectInfo, format: ScoresFormat, context: &Context) -> ScoresFile {
-    let name = info.location.to_string();
-    ScoresFile { name, format, content: Arc::new(StoredObject::new(context.storage.clone(), info)) }
+/// Opens scores that a job has written itself: they can be read to their end whatever another attempt at the same job does.
+pub(super) fn open_own(location: &Location, context: &Context) -> Result<Scores> {
+    let format = ScoresFormat::of_name(location.file_name())?;
+    let content = Arc::new(context.storage.hold(location)?);
+    Scores::open(vec![ScoresFile { name: location.to_string(), format, content }])
 }
 
 /// A selection to be made from open scores; `prune` and `select` differ in what they report only.

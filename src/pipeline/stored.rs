@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::scores::RandomRead;
-use crate::storage::{ObjectInfo, Storage};
+use crate::storage::{HeldObject, ObjectInfo, Storage};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -24,5 +24,15 @@ impl RandomRead for StoredObject {
 
     fn read_range(&self, range: Range<u64>) -> Result<Bytes> {
         self.storage.read_range(&self.info, range)
+    }
+}
+
+impl RandomRead for HeldObject {
+    fn size(&self) -> Result<u64> {
+        Ok(self.info().size)
+    }
+
+    fn read_range(&self, range: Range<u64>) -> Result<Bytes> {
+        HeldObject::read_range(self, range)
     }
 }

@@ -49,7 +49,13 @@ pub(super) fn clear(location: &Location, path: &Path) -> Result<()> {
 }
 
 pub(super) fn read_range(info: &ObjectInfo, path: &Path, range: Range<u64>) -> Result<Bytes> {
-    let file = open(info, path)?;
+    let (_, file) = open(&info.location, path)?;
+    read_exactly(info, &file, range)
+}
+
+/// Bytes of an open file, which must be the version that `info` tells of.
+pub(super) fn read_exactly(info: &ObjectInfo, file: &File, range: Range<u64>) -> Result<Bytes> {
+    check_version(info, file)?;
     let mut bytes = vec![0; (range.end - range.start) as usize];
     file.read_exact_at(&mut bytes, range.start).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => changed(&info.location),
@@ -58,10 +64,12 @@ pub(super) fn read_range(info: &ObjectInfo, path: &Path, range: Range<u64>) -> R
     Ok(bytes.into())
 }
 
-fn open(info: &ObjectInfo, path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(|error| from_io(Action::Read, &info.location, error))?;
-    check_version(info, &file)?;
-    Ok(file)
+/// Opens the file that is there now.
+pub(super) fn open(location: &Location, path: &Path) -> Result<(ObjectInfo, File)> {
+    let failed = |error| from_io(Action::Read, location, error);
+    let file = File::open(path).map_err(failed)?;
+    let info = info(location.clone(), &file.metadata().map_err(failed)?);
+    Ok((info, file))
 }
 
 fn check_version(info: &ObjectInfo, file: &File) -> Result<()> {
@@ -80,7 +88,8 @@ pub(super) struct LocalReader {
 
 impl LocalReader {
     pub(super) fn open(info: &ObjectInfo, path: &Path, offset: u64) -> Result<LocalReader> {
-        let mut file = open(info, path)?;
+        let (_, mut file) = open(&info.location, path)?;
+        check_version(info, &file)?;
         file.seek(SeekFrom::Start(offset)).map_err(|error| from_io(Action::Read, &info.location, error))?;
         Ok(LocalReader { left: info.size.saturating_sub(offset), info: info.clone(), file })
     }

@@ -9,6 +9,7 @@
 
 mod connect;
 mod error;
+mod held;
 mod list;
 mod local;
 mod location;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use connect::Traffic;
 pub use error::{io_error, unwrap_io};
+pub use held::HeldObject;
 pub use location::Location;
 pub use reader::ObjectReader;
 pub use writer::{Committed, ObjectWriter};

@@ -229,3 +229,21 @@ fn links_in_a_directory_are_followed_once() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].location.file_name(), "a.fa");
 }
+
+#[test]
+fn a_file_that_is_held_is_read_to_its_end_whoever_replaces_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scores");
+    std::fs::write(&path, "0123456789").unwrap();
+    let location: Location = path.to_str().unwrap().parse().unwrap();
+    let held = storage().hold(&location).unwrap();
+    put(&location, b"another");
+    assert_eq!(held.read_range(2..5).unwrap()[..], *b"234");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((held.info().size, &held.read_range(5..10).unwrap()[..]), (10, &b"56789"[..]));
+
+    std::fs::write(&path, "0123456789").unwrap();
+    let held = storage().hold(&location).unwrap();
+    std::fs::write(&path, "rewritten in its place").unwrap();
+    assert_eq!(held.read_range(2..5).unwrap_err().code, Code::SourceChanged);
+}
