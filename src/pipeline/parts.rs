@@ -14,6 +14,10 @@ use std::time::Instant;
 /// Rows held at most until they are committed: 64 MiB of short ids.
 const MOST_ROWS: usize = 1 << 19;
 
+/// How often a part is written that does not come to its end: another attempt at the same scores may end just then, and take
+/// away the folder, or what is being written in it.
+const LOCAL_TRIES: u32 = 5;
+
 /// (source, position) of a record.
 type Place = (u32, u64);
 
@@ -108,9 +112,8 @@ impl<'a> Parts<'a> {
 
     fn commit(&mut self) -> Result<()> {
         let Some(last) = self.rows.last().map(place) else { return Ok(()) };
-        let written = self.write_part();
-        // another attempt at the same scores ended just then, and took the folder away
-        if written.is_err() && self.folder_is_gone() { self.write_part() } else { written }?;
+        let tries = if self.storage.local_path(&self.folder).is_some() { LOCAL_TRIES } else { 1 };
+        (1..tries).fold(self.write_part(), |written, _| written.or_else(|_| self.write_part()))?;
         log::debug!("{} scores are committed in {}", self.rows.len(), self.folder);
         self.rows.clear();
         self.counts = Counts::default();
@@ -126,10 +129,6 @@ impl<'a> Parts<'a> {
         writer.write(&self.rows)?;
         writer.finish(&self.counts)?.commit()?;
         Ok(())
-    }
-
-    fn folder_is_gone(&self) -> bool {
-        self.context.storage.local_path(&self.folder).is_some_and(|path| !path.exists())
     }
 
     /// What a run that ends with this error leaves: all that is finished where the job may go on, else nothing.
