@@ -3,15 +3,18 @@
 use super::id::hex;
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 const NAME: &str = "service-name";
 /// Hexadecimal digits of a name.
 const DIGITS: usize = 16;
+/// Who has the directory may just be ending, or be a process that this one starts and that has not begun yet.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes the directory if need be and locks it as long as the file lives.
 ///
@@ -26,13 +29,19 @@ pub(super) fn lock(directory: &Path) -> Result<File> {
     })?;
     let path = directory.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::storage(format!(
-            "the data directory {} is in use by another bioprune",
-            directory.display()
-        ))),
-        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::storage(format!(
+                    "the data directory {} is in use by another bioprune",
+                    directory.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
     }
 }
 
