@@ -11,10 +11,9 @@ import argparse
 import math
 import os
 import random
-import subprocess
-import sys
 import tempfile
-import time
+
+from peers.measure import measured
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, GAP = 720, 300, 70, 50, 30, 90
 
@@ -30,13 +29,7 @@ def write_fasta(path, records):
 def prune(program, fasta, folder):
     """Seconds of wall and processor time, and the peak in MiB."""
     command = [program, "prune", fasta, "--keep", "10%", "--mask-passes", "1", "--model", "rna-nano"]
-    began = time.monotonic()
-    child = subprocess.Popen([*command, "-o", os.path.join(folder, "out"), "--quiet"])
-    _, status, used = os.wait4(child.pid, 0)
-    wall = time.monotonic() - began
-    if status != 0:
-        sys.exit(f"{program} ended with status {os.waitstatus_to_exitcode(status)}")
-    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return measured([*command, "-o", os.path.join(folder, "out"), "--quiet"])
 
 
 def slope(rows):

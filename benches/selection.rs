@@ -3,14 +3,13 @@
 //! `cargo bench --bench selection -- 1e6 1e7 1e8` runs each size from a generator and from a Parquet file;
 //! `--no-parquet` leaves the file out. Without sizes: 1e6 and 1e7. The peer is the plain way: hold all scores, sort.
 
+#[path = "peers/synthetic.rs"]
+mod synthetic;
+
 use bioprune::error::Result;
-use bioprune::influence::{CurvatureForm, Damping, Estimator, Objective};
-use bioprune::scores::{
-    Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoreRow, Scores, ScoresFile, ScoresFormat,
-    ScoresMetadata, ScoresWriter,
-};
+use bioprune::scores::{Counts, ScoreRow, Scores, ScoresFile, ScoresFormat, ScoresWriter};
 use bioprune::selection::{Budget, Candidate, Candidates, Cap, Rule, select};
-use bioprune::sequence::{Compression, Format, InputOptions, Source};
+use bioprune::sequence::{Compression, Format, Source};
 use std::hint::black_box;
 use std::io::BufWriter;
 use std::sync::Arc;
@@ -23,9 +22,7 @@ struct Generated(u64);
 
 fn candidate(position: u64) -> Candidate {
     let hash = xxhash_rust::xxh3::xxh3_64(&position.to_le_bytes());
-    let exponent = 120 + hash.trailing_zeros();
-    let magnitude = f32::from_bits(exponent << 23 | (hash >> 41) as u32);
-    let influence = if hash >> 39 & 3 == 0 { -magnitude } else { magnitude };
+    let influence = synthetic::influence(hash);
     let residues = 30 + ((hash >> 20) % 500) as u32;
     Candidate { source: 0, position, record_hash: hash.rotate_left(17), residues, influence }
 }
@@ -137,33 +134,14 @@ fn sort_all(n: u64) -> Result<()> {
 /// The generated scores as a real file, which is removed when it is closed.
 fn written(n: u64) -> Result<Scores> {
     let file = tempfile::tempfile().unwrap();
-    let metadata = ScoresMetadata {
-        schema_version: SCHEMA_VERSION,
-        tool_version: env!("CARGO_PKG_VERSION").to_string(),
-        model: ModelRef { name: "synthetic".to_string(), digest: String::new() },
-        engine: "cpu-f32".to_string(),
-        objective: Objective::MaskedLm,
-        mask_passes: 7,
-        estimator: Estimator::Debiased,
-        damping: Damping::Relative(0.1),
-        seed: 0,
-        curvature: CurvatureRef {
-            form: CurvatureForm::Identity,
-            digest: String::new(),
-            records: 0,
-            mean: 1.0,
-        },
-        input: InputOptions::default(),
-        sources: vec![Source {
-            uri: "synthetic".parse()?,
-            size: 0,
-            etag: None,
-            fingerprint: None,
-            format: Format::Fasta,
-            compression: Compression::None,
-        }],
-        shard: None,
-    };
+    let metadata = synthetic::metadata(vec![Source {
+        uri: "synthetic".parse()?,
+        size: 0,
+        etag: None,
+        fingerprint: None,
+        format: Format::Fasta,
+        compression: Compression::None,
+    }]);
     let start = Instant::now();
     let sink = BufWriter::new(file.try_clone().unwrap());
     let mut writer = ScoresWriter::create(sink, ScoresFormat::Parquet, metadata)?;

@@ -10,22 +10,16 @@ folder; ratios are NEW to OLD within a round, so that a machine that slows down 
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+
+from peers.measure import measured
 
 
 def run(program, arguments):
     """Seconds of wall and processor time, and the peak in MiB, of one run."""
     with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        child = subprocess.Popen([program, *arguments, "-o", os.path.join(folder, "out"), "--quiet"])
-        _, status, used = os.wait4(child.pid, 0)
-        wall = time.monotonic() - began
-    if status != 0:
-        sys.exit(f"{program} ended with status {os.waitstatus_to_exitcode(status)}")
-    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+        return measured([program, *arguments, "-o", os.path.join(folder, "out"), "--quiet"])
 
 
 def main():

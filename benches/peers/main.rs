@@ -5,13 +5,11 @@
 //! `read PROGRAM FILE` counts residues: by a dataset, or by needletail's own loop. `compress FILE OUT` writes its
 //! records as a coreset.
 
+mod synthetic;
+
 use bioprune::error::Result;
-use bioprune::influence::{CurvatureForm, Damping, Estimator, Objective};
 use bioprune::random::SplitMix;
-use bioprune::scores::{
-    Counts, CurvatureRef, ModelRef, SCHEMA_VERSION, ScoreRow, Scores, ScoresFile, ScoresFormat,
-    ScoresMetadata, ScoresWriter,
-};
+use bioprune::scores::{Counts, ScoreRow, Scores, ScoresFile, ScoresFormat, ScoresWriter};
 use bioprune::selection::{Budget, Rule, select};
 use bioprune::sequence::{CoresetWriter, Dataset, InputOptions};
 use bioprune::storage::{Location, Storage};
@@ -71,36 +69,17 @@ fn write_records(path: &Path, records: usize, length: usize) {
     file.flush().expect("room on the disk");
 }
 
-/// Influence with a Pareto tail, a quarter of it negative, made of the records' hashes.
+/// Scores made of the records' hashes.
 fn write_scores(folder: &Path) -> Result<()> {
     let dataset = open(folder.join("records.fa").to_str().expect("a path in UTF-8"))?;
-    let metadata = ScoresMetadata {
-        schema_version: SCHEMA_VERSION,
-        tool_version: env!("CARGO_PKG_VERSION").to_string(),
-        model: ModelRef { name: "synthetic".to_string(), digest: String::new() },
-        engine: "cpu-f32".to_string(),
-        objective: Objective::MaskedLm,
-        mask_passes: 7,
-        estimator: Estimator::Debiased,
-        damping: Damping::Relative(0.1),
-        seed: 0,
-        curvature: CurvatureRef {
-            form: CurvatureForm::Identity,
-            digest: String::new(),
-            records: 0,
-            mean: 1.0,
-        },
-        input: InputOptions::default(),
-        sources: dataset.sources().to_vec(),
-        shard: None,
-    };
     let sink = BufWriter::new(File::create(folder.join("scores.parquet")).expect("the folder is writable"));
-    let mut writer = ScoresWriter::create(sink, ScoresFormat::Parquet, metadata)?;
+    let mut writer =
+        ScoresWriter::create(sink, ScoresFormat::Parquet, synthetic::metadata(dataset.sources().to_vec()))?;
     let mut counts = Counts::default();
     for record in dataset.records(None) {
         let record = record?;
         let hash = record.hash();
-        let magnitude = f32::from_bits((120 + hash.trailing_zeros()) << 23 | (hash >> 41) as u32);
+        let influence = synthetic::influence(hash);
         let residues = record.sequence().len() as u32;
         writer.write(&[ScoreRow {
             source: record.source,
@@ -110,9 +89,9 @@ fn write_scores(folder: &Path) -> Result<()> {
             residues,
             tokens: residues + 2,
             truncated: false,
-            loss: 1.0 + magnitude.fract(),
-            grad_norm: magnitude.sqrt(),
-            influence: if hash >> 39 & 3 == 0 { -magnitude } else { magnitude },
+            loss: 1.0 + influence.abs().fract(),
+            grad_norm: influence.abs().sqrt(),
+            influence,
         }])?;
         counts.records += 1;
         counts.scored += 1;

@@ -3,7 +3,7 @@
 use super::coreset::{Coreset, matched_lengths};
 use super::evidence::Evidence;
 use super::groups::{self, Pool};
-use super::{Context, SelectRequest, SelectSummary, StrategyOptions, stored::StoredObject};
+use super::{Context, SelectRequest, SelectSummary, StrategyOptions};
 use crate::error::{Error, Result};
 use crate::groups::{GroupOptions, Groups};
 use crate::report::{
@@ -81,8 +81,7 @@ pub(super) fn open(patterns: &[String], context: &Context) -> Result<(Scores, Ve
                 etag: info.etag.clone(),
                 sha256: None,
             });
-            let content = Arc::new(StoredObject::new(context.storage.clone(), info));
-            files.push(ScoresFile { name, format, content });
+            files.push(ScoresFile { name, format, content: Arc::new(context.storage.object(info)) });
         }
     }
     Ok((Scores::open(files)?, inputs))

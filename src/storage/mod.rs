@@ -9,10 +9,10 @@
 
 mod connect;
 mod error;
-mod held;
 mod list;
 mod local;
 mod location;
+mod object;
 mod reader;
 mod remote;
 mod uploads;
@@ -21,8 +21,8 @@ mod writer;
 
 pub use connect::Traffic;
 pub use error::{io_error, unwrap_io};
-pub use held::HeldObject;
 pub use location::Location;
+pub use object::StoredObject;
 pub use reader::ObjectReader;
 pub use writer::{Committed, ObjectWriter};
 

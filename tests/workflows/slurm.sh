@@ -86,9 +86,9 @@ attempts() {
   find "$DRILL/begun" -name "$1.*" | wc -l
 }
 
-# begun TASK TIMES: at least so often; on a slow machine Slurm takes a node for lost once more than it is.
+# begun TASK TIMES: that often, neither more nor less.
 begun() {
-  [ "$(attempts "$1")" -ge "$2" ] || { echo "$1 was begun $(attempts "$1") times, not $2"; return 1; }
+  [ "$(attempts "$1")" = "$2" ] || { echo "$1 was begun $(attempts "$1") times, not $2"; return 1; }
 }
 
 # each_has_a_card: of every task that computes.
