@@ -1,18 +1,23 @@
 //! Multi-head self-attention of one sequence.
 
+use super::dispatch::{Kernel, widest};
 use super::epilogue::Store;
-use super::math::exponentiate;
-use super::matmul::{PANEL, PackedMatrix, Strided, matmul};
+use super::math::{exp, higher};
+use super::matmul::{matmul, matmul_packed};
+use super::packed::{PANEL, PackedMatrix, Strided};
 
-/// Queries that are computed together: their scores against all keys stay in cache.
-const QUERY_BLOCK: usize = 24;
+/// Queries that are computed together: two panels.
+const QUERY_BLOCK: usize = 2 * PANEL;
 
 /// Memory that [`attention`] works in; grows to the longest sequence seen.
 #[derive(Default)]
 pub struct AttentionScratch {
-    keys: PackedMatrix,
+    /// A block of queries side by side, `[head_size, QUERY_BLOCK]`
+    queries: PackedMatrix,
+    /// Their scores against all keys, `[T, QUERY_BLOCK]`
+    scores: PackedMatrix,
+    /// `[T, head_size]`
     values: PackedMatrix,
-    scores: Vec<f32>,
 }
 
 /// Attention of one sequence of T tokens over itself, without a mask.
@@ -29,33 +34,61 @@ pub fn attention(
 ) {
     let tokens = out.len() / d;
     let head_size = d / heads;
-    // Whole vectors only: the scores of the keys that fill up the last panel are set to -inf.
-    let width = tokens.next_multiple_of(PANEL);
-    scratch.scores.resize(QUERY_BLOCK * width, 0.0);
+    let AttentionScratch { queries, scores, values } = scratch;
     for head in 0..heads {
         let query_at = head * head_size;
-        let (key_at, value_at) = (d + query_at, 2 * d + query_at);
-        scratch.keys.pack(head_size, tokens, Strided::transposed(&qkv[key_at..], 3 * d));
-        scratch.values.pack(tokens, head_size, Strided::rows(&qkv[value_at..], 3 * d));
+        let keys = Strided::rows(&qkv[d + query_at..], 3 * d);
+        values.pack(tokens, head_size, Strided::rows(&qkv[2 * d + query_at..], 3 * d));
         for first in (0..tokens).step_by(QUERY_BLOCK) {
-            let rows = QUERY_BLOCK.min(tokens - first);
-            let queries = Strided::rows(&qkv[first * 3 * d + query_at..], 3 * d);
-            let scores = &mut scratch.scores[..rows * width];
-            matmul(rows, queries, &scratch.keys, scores, width, &Store);
-            let mut sums = [0f32; QUERY_BLOCK];
-            for (row, sum) in scores.chunks_exact_mut(width).zip(&mut sums) {
-                row[tokens - 1] += last_key_bias;
-                row[tokens..].fill(f32::NEG_INFINITY);
-                (_, *sum) = exponentiate(row);
-            }
-            let out = &mut out[first * d + query_at..];
-            matmul(rows, Strided::rows(scores, width), &scratch.values, out, d, &Store);
-            // Dividing the few outputs rather than the many weights.
-            for (row, sum) in out.chunks_mut(d).zip(&sums[..rows]) {
-                let scale = 1.0 / sum;
-                row[..head_size].iter_mut().for_each(|value| *value *= scale);
+            let count = QUERY_BLOCK.min(tokens - first);
+            queries.pack(head_size, count, Strided::transposed(&qkv[first * 3 * d + query_at..], 3 * d));
+            matmul_packed(tokens, keys, queries, scores);
+            let rows = out[first * d + query_at..].chunks_mut(PANEL * d);
+            for (panel, rows) in scores.panels_mut().zip(rows) {
+                let sums = widest(Exponentiate { scores: panel, last_bias: last_key_bias });
+                let weights = Strided::transposed(panel.as_flattened(), PANEL);
+                matmul(rows.len().div_ceil(d), weights, values, rows, d, &Store);
+                // Dividing the few outputs rather than the many weights.
+                for (row, sum) in rows.chunks_mut(d).zip(sums) {
+                    let scale = 1.0 / sum;
+                    row[..head_size].iter_mut().for_each(|value| *value *= scale);
+                }
             }
         }
+    }
+}
+
+/// Replaces the scores of a panel of queries, `[T]`, by `exp(score - highest)`; gives the sum of each query.
+///
+/// Each query is a lane: nothing is compared or added across a vector.
+struct Exponentiate<'a> {
+    scores: &'a mut [[f32; PANEL]],
+    /// Added to the scores of the last key
+    last_bias: f32,
+}
+
+impl Kernel for Exponentiate<'_> {
+    type Output = [f32; PANEL];
+
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) -> [f32; PANEL] {
+        if let Some(last) = self.scores.last_mut() {
+            last.iter_mut().for_each(|score| *score += self.last_bias);
+        }
+        let mut highest = [f32::NEG_INFINITY; PANEL];
+        for scores in self.scores.iter() {
+            for lane in 0..PANEL {
+                highest[lane] = higher(scores[lane], highest[lane]);
+            }
+        }
+        let mut sums = [0f32; PANEL];
+        for scores in self.scores {
+            for lane in 0..PANEL {
+                scores[lane] = exp(scores[lane] - highest[lane]);
+                sums[lane] += scores[lane];
+            }
+        }
+        sums
     }
 }
 
@@ -68,7 +101,7 @@ mod tests {
         let (d, heads) = (40, 4);
         let head_size = d / heads;
         let mut scratch = AttentionScratch::default();
-        for tokens in [1, 2, 15, 16, 17, 50, 24] {
+        for tokens in [1, 2, 11, 12, 15, 16, 17, 32, 33, 50, 24, 300] {
             let qkv: Vec<f32> = (0..tokens * 3 * d).map(|i| ((i * 7919) % 101) as f32 * 0.02 - 1.0).collect();
             let mut out = vec![f32::NAN; tokens * d];
             attention(&qkv, d, heads, 0.0, &mut out, &mut scratch);

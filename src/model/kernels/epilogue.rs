@@ -1,6 +1,6 @@
 //! What a matrix product does with its sums before it stores them.
 
-use super::matmul::PANEL;
+use super::packed::PANEL;
 
 /// What happens to 16 finished sums of a row before they are stored.
 pub trait Epilogue {

@@ -88,7 +88,7 @@ pub fn softmax(row: &mut [f32]) -> f32 {
 }
 
 /// Replaces each value by `exp(value - highest)`; returns the highest value and the sum of the exponentials.
-pub(super) fn exponentiate(row: &mut [f32]) -> (f32, f32) {
+fn exponentiate(row: &mut [f32]) -> (f32, f32) {
     widest(Exponentiate(row))
 }
 
@@ -149,11 +149,16 @@ pub(super) fn sum<const N: usize>(inputs: [&[f32]; N], term: impl Fn([f32; N]) -
     fold(sums)
 }
 
+/// The higher of two numbers, of which `b` is one.
+#[inline(always)]
+pub(super) fn higher(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
 /// Any order gives the same: more lanes than a sum has, folded as a tree.
 #[inline(always)]
 fn max(row: &[f32]) -> f32 {
     const WIDTH: usize = 2 * LANES;
-    let higher = |a: f32, b: f32| if a > b { a } else { b };
     let mut highest = [f32::NEG_INFINITY; WIDTH];
     let (chunks, tail) = row.as_chunks::<WIDTH>();
     for chunk in chunks {

@@ -4,11 +4,11 @@
 //! decide which chains run side by side. So a row has the same bits whatever rows are computed with it.
 
 use super::dispatch::{Kernel, widest};
-use super::epilogue::Epilogue;
+use super::epilogue::{Epilogue, Store};
+use super::packed::{PANEL, PackedMatrix, Strided};
+use std::hint::black_box;
 use std::ops::Range;
 
-/// Columns of a panel: two AVX2 vectors, one of AVX-512.
-pub(super) const PANEL: usize = 16;
 /// Rows of the register tile: 6 x 16 accumulators fill 12 of AVX2's 16 registers.
 const TILE: usize = 6;
 /// The same for AVX-512, where a tile goes over two panels: 12 x 32 accumulators fill 24 of 32 registers.
@@ -19,80 +19,6 @@ const ROW_BLOCK: usize = 96;
 /// in the first-level cache.
 const DEPTH: usize = 256;
 
-/// A view of a matrix: element (row, column) lies at `row * row_stride + column * column_stride`; one stride is 1.
-#[derive(Clone, Copy)]
-pub struct Strided<'a> {
-    data: &'a [f32],
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a> Strided<'a> {
-    /// Rows one after another, `columns` apart.
-    pub fn rows(data: &'a [f32], columns: usize) -> Self {
-        Strided { data, row_stride: columns, column_stride: 1 }
-    }
-
-    /// The transpose of a matrix whose rows are `columns` apart.
-    pub fn transposed(data: &'a [f32], columns: usize) -> Self {
-        Strided { data, row_stride: 1, column_stride: columns }
-    }
-}
-
-/// A `k x n` matrix in panels of 16 columns, each panel row by row; missing columns of the last panel are zero.
-#[derive(Default)]
-pub struct PackedMatrix {
-    data: Vec<f32>,
-    k: usize,
-    n: usize,
-}
-
-impl PackedMatrix {
-    pub fn new(k: usize, n: usize, source: Strided) -> Self {
-        let mut packed = PackedMatrix::default();
-        packed.pack(k, n, source);
-        packed
-    }
-
-    /// Packs another matrix into the same memory.
-    pub fn pack(&mut self, k: usize, n: usize, source: Strided) {
-        (self.k, self.n) = (k, n);
-        self.data.resize(k * n.div_ceil(PANEL) * PANEL, 0.0);
-        if k == 0 {
-            return;
-        }
-        for (index, panel) in self.data.chunks_exact_mut(k * PANEL).enumerate() {
-            let first = index * PANEL;
-            let width = PANEL.min(n - first);
-            if source.column_stride == 1 {
-                for (row, target) in panel.chunks_exact_mut(PANEL).enumerate() {
-                    let start = row * source.row_stride + first;
-                    target[..width].copy_from_slice(&source.data[start..start + width]);
-                    target[width..].fill(0.0);
-                }
-            } else {
-                if width < PANEL {
-                    panel.fill(0.0);
-                }
-                for column in 0..width {
-                    let start = (first + column) * source.column_stride;
-                    for row in 0..k {
-                        panel[row * PANEL + column] = source.data[start + row * source.row_stride];
-                    }
-                }
-            }
-        }
-    }
-
-    pub fn rows(&self) -> usize {
-        self.k
-    }
-
-    pub fn columns(&self) -> usize {
-        self.n
-    }
-}
-
 /// `out[m x n] = finish(a[m x k] · b[k x n])`; the rows of `out` are `out_stride` apart.
 pub fn matmul(
     m: usize,
@@ -102,17 +28,21 @@ pub fn matmul(
     out_stride: usize,
     epilogue: &impl Epilogue,
 ) {
-    let (k, n) = (b.k, b.n);
-    if m == 0 || n == 0 {
+    if m == 0 || b.n == 0 {
         return;
     }
-    // The inner loop reads without bounds checks: this is the check.
-    assert!(
-        k == 0 || (m - 1) * a.row_stride + (k - 1) * a.column_stride < a.data.len(),
-        "left side too short"
-    );
-    assert!((m - 1) * out_stride + n <= out.len() && n <= out_stride, "result too short");
-    widest(Product { m, a, b, out, out_stride, epilogue });
+    assert!((m - 1) * out_stride + b.n <= out.len() && b.n <= out_stride, "result too short");
+    Product { m, a, b, out, out_stride, panel_stride: PANEL, epilogue }.compute();
+}
+
+/// `out[m x n] = a[m x k] · b[k x n]`, packed as the right-hand side of another product.
+pub(super) fn matmul_packed(m: usize, a: Strided, b: &PackedMatrix, out: &mut PackedMatrix) {
+    out.resize(m, b.n);
+    if m == 0 || b.n == 0 {
+        return;
+    }
+    let out = &mut out.data;
+    Product { m, a, b, out, out_stride: PANEL, panel_stride: m * PANEL, epilogue: &Store }.compute();
 }
 
 struct Product<'a, E> {
@@ -120,7 +50,10 @@ struct Product<'a, E> {
     a: Strided<'a>,
     b: &'a PackedMatrix,
     out: &'a mut [f32],
+    /// How far apart rows are in `out`
     out_stride: usize,
+    /// The same of panels
+    panel_stride: usize,
     epilogue: &'a E,
 }
 
@@ -167,6 +100,16 @@ impl<E: Epilogue> Kernel for Product<'_, E> {
 }
 
 impl<E: Epilogue> Product<'_, E> {
+    fn compute(self) {
+        let (m, k, a) = (self.m, self.b.k, &self.a);
+        // The inner loop reads without bounds checks: this is the check.
+        assert!(
+            k == 0 || (m - 1) * a.row_stride + (k - 1) * a.column_stride < a.data.len(),
+            "left side too short"
+        );
+        widest(self);
+    }
+
     /// All of `rows` against neighbouring panels.
     #[inline(always)]
     fn panels<const WIDE: bool, const PANELS: usize>(
@@ -187,7 +130,12 @@ impl<E: Epilogue> Product<'_, E> {
                 let at = heights.partition_point(|height| *height < left).min(heights.len() - 1);
                 // The last rows are computed once more with those before them where there are enough: one tall tile
                 // is faster than two low ones.
-                let height = if heights[at] <= rows.end { heights[at] } else { heights[at - 1] };
+                let height = match left {
+                    // twice 8, not 12 and 4
+                    13..=16 if WIDE => 8,
+                    _ if heights[at] <= rows.end => heights[at],
+                    _ => heights[at - 1],
+                };
                 let part = Part { panel, row, left, depth: depth.clone() };
                 let unfinished = unfinished.get_mut(row - rows.start..).unwrap_or_default();
                 match height {
@@ -222,10 +170,12 @@ impl<E: Epilogue> Product<'_, E> {
                 }
             }
         }
-        // One stride is 1: known to the compiler, each load is one base register and a constant.
+        // One stride is 1. Of columns, the compiler is to know it: each load is one base register and a constant. Of rows,
+        // it is not: it would make vectors of neighbouring rows, and gather and scatter the sums, at a fortieth of the
+        // speed.
         let sums = match self.a.column_stride {
             1 => self.add(sums, &part, first, self.a.row_stride, 1),
-            stride => self.add(sums, &part, first, 1, stride),
+            stride => self.add(sums, &part, first, black_box(1), stride),
         };
         if part.depth.end < self.b.k {
             for (index, sums) in sums.iter().enumerate() {
@@ -238,7 +188,7 @@ impl<E: Epilogue> Product<'_, E> {
         for (index, sums) in sums.iter().enumerate().skip(done) {
             for (panel, sums) in sums.iter().enumerate() {
                 let column = (part.panel + panel) * PANEL;
-                let start = (first + index) * self.out_stride + column;
+                let start = (first + index) * self.out_stride + (part.panel + panel) * self.panel_stride;
                 let columns = PANEL.min(self.b.n - column);
                 if columns == PANEL {
                     // A constant width lets the epilogue run as whole vectors.
@@ -277,7 +227,7 @@ impl<E: Epilogue> Product<'_, E> {
             }
             for (index, sums) in sums.iter_mut().enumerate() {
                 let at = base + index * row_stride + step * column_stride;
-                // SAFETY: `matmul` has checked that the last element, (m - 1, k - 1), lies inside `a.data`,
+                // SAFETY: `compute` has checked that the last element, (m - 1, k - 1), lies inside `a.data`,
                 // and this one, (row + index, step), comes no later in either direction.
                 let a = unsafe { *self.a.data.get_unchecked(at) };
                 for (sums, b) in sums.iter_mut().zip(b) {
@@ -347,13 +297,34 @@ mod tests {
             let bias = numbers(n, 8);
             let epilogue = &BiasGelu(&bias);
             let [mut narrow, mut wide, mut chosen] = [(); 3].map(|()| vec![0.0; m * n]);
-            let product =
-                |out| Product { m, a: Strided::rows(&a, k), b: &packed, out, out_stride: n, epilogue };
+            let product = |out| {
+                let a = Strided::rows(&a, k);
+                Product { m, a, b: &packed, out, out_stride: n, panel_stride: PANEL, epilogue }
+            };
             product(&mut narrow).run::<false>();
             product(&mut wide).run::<true>();
             widest(product(&mut chosen));
             assert_eq!(narrow, wide);
             assert_eq!(narrow, chosen);
+        }
+    }
+
+    #[test]
+    fn a_packed_result_holds_the_bits_of_a_plain_one() {
+        for (m, k, n) in [(1, 1, 1), (33, 16, 32), (50, 300, 39)] {
+            let (a, b) = (numbers(m * k, 9), numbers(k * n, 10));
+            let packed = PackedMatrix::new(k, n, Strided::rows(&b, n));
+            let (mut plain, mut out) = (vec![0.0; m * n], PackedMatrix::default());
+            matmul(m, Strided::rows(&a, k), &packed, &mut plain, n, &Store);
+            matmul_packed(m, Strided::rows(&a, k), &packed, &mut out);
+            let expected = PackedMatrix::new(m, n, Strided::rows(&plain, n));
+            let columns = |packed: &mut PackedMatrix| {
+                let rows = packed.panels_mut().zip(0..).flat_map(|(panel, i)| {
+                    panel.iter().map(move |row| row[..PANEL.min(n - i * PANEL)].to_vec()).collect::<Vec<_>>()
+                });
+                rows.collect::<Vec<_>>()
+            };
+            assert_eq!(columns(&mut out), columns(&mut { expected }));
         }
     }
 

@@ -10,11 +10,13 @@ mod epilogue;
 mod math;
 mod matmul;
 mod norm;
+mod packed;
 mod rotary;
 
 pub use attention::{AttentionScratch, attention};
 pub use epilogue::{AddTo, Bias, BiasGelu, Epilogue, Store};
 pub use math::{erf, exp, gelu, gelu_derivative, softmax, swiglu};
-pub use matmul::{PackedMatrix, Strided, matmul};
+pub use matmul::matmul;
 pub use norm::{LayerNorm, layer_norm_backward};
+pub use packed::{PackedMatrix, Strided};
 pub use rotary::Rotary;
