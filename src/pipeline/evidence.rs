@@ -1,7 +1,7 @@
 //! What one pass over the scores tells of a selection: counts, repeated ids, confounds.
 
-use super::Context;
 use super::groups::Pool;
+use crate::cancel::CancelToken;
 use crate::confounds::{Confounds, Observation, Observer};
 use crate::error::Result;
 use crate::scores::{Counts, ScoreRow};
@@ -21,14 +21,15 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub fn gather(pool: &Pool<'_>, selection: &Selection, context: &Context) -> Result<Evidence> {
+    /// Goes through all rows, until `needless` is set.
+    pub fn gather(pool: &Pool<'_>, selection: &Selection, needless: &CancelToken) -> Result<Evidence> {
         let count_ids = selection.pool.records <= MOST_IDS_COUNTED;
-        let mut ids = HashSet::new();
+        let mut ids = HashSet::with_capacity(if count_ids { selection.pool.records as usize } else { 0 });
         let mut repeated = 0;
         let mut observer = Observer::default();
         let mut ordinal = 0;
         let counts = pool.scores.read(&mut |rows| {
-            context.cancel.check()?;
+            pool.cancel.check().and_then(|()| needless.check())?;
             for row in rows {
                 if count_ids && !ids.insert(xxh3_64(row.id.as_bytes())) {
                     repeated += 1;

@@ -4,6 +4,7 @@ use super::coreset::{Coreset, matched_lengths};
 use super::evidence::Evidence;
 use super::groups::{self, Pool};
 use super::{Context, SelectRequest, SelectSummary, StrategyOptions};
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::groups::{GroupOptions, Groups};
 use crate::report::{
@@ -17,6 +18,7 @@ use crate::storage::{Committed, Location, io_error};
 use serde::Serialize;
 use std::io::Write;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Instant, SystemTime};
 
 const CONFOUNDS: &str = "confounds.tsv";
@@ -123,21 +125,18 @@ impl Job<'_> {
         let pool = Pool { scores, groups: groups.as_ref(), cancel: &context.cancel };
         let selection = find(&pool, &rule, self.keep, self.seed)?;
 
-        let mut coreset = Coreset::create(dataset, pool.groups, output, context, selection.kept.records)?;
-        let (mut influence, mut length) = (Distribution::default(), Distribution::default());
-        let (mut highest, mut ordinal) = (f32::NEG_INFINITY, 0);
-        selection.stream(&pool, &mut |candidate, pick| {
-            highest = highest.max(candidate.influence);
-            influence.add(candidate.influence, pick.is_some());
-            length.add(candidate.residues as f32, pick.is_some());
-            ordinal += 1;
-            pick.map_or(Ok(()), |pick| coreset.write(ordinal - 1, &pick, candidate.record_hash))
-        })?;
-        for committed in coreset.finish()? {
-            self.outputs.push(output_file(&committed));
-        }
-
-        let evidence = Evidence::gather(&pool, &selection, context)?;
+        // Two passes over the scores at once: one is held up by reading the sequences, the other by sorting.
+        let needless = CancelToken::default();
+        let (written, evidence) = thread::scope(|scope| {
+            let evidence = scope.spawn(|| Evidence::gather(&pool, &selection, &needless));
+            let written = Written::write(&pool, &selection, dataset, output, context)
+                .inspect_err(|_| needless.cancel());
+            let panicked = |_| Err(Error::internal("gathering the evidence panicked"));
+            (written, evidence.join().unwrap_or_else(panicked))
+        });
+        let Written { coreset, influence, length, highest } = written?;
+        let evidence = evidence?;
+        self.outputs.extend(coreset.iter().map(output_file));
         let confounds = put(output, CONFOUNDS, evidence.confounds.to_tsv().as_bytes(), context)?;
         self.outputs.push(output_file(&confounds));
         let manifest = self.manifest(scores.metadata(), evidence, groups.as_ref(), &selection, highest);
@@ -245,6 +244,37 @@ impl Job<'_> {
             seconds: self.started.clock.elapsed().as_secs_f64(),
             threads: self.threads,
         }
+    }
+}
+
+/// The coreset's files, and what was counted on the way.
+struct Written {
+    coreset: [Committed; 2],
+    influence: Distribution,
+    length: Distribution,
+    /// The highest influence
+    highest: f32,
+}
+
+impl Written {
+    fn write(
+        pool: &Pool<'_>,
+        selection: &Selection,
+        dataset: &Dataset,
+        output: &Location,
+        context: &Context,
+    ) -> Result<Written> {
+        let mut coreset = Coreset::create(dataset, pool.groups, output, context, selection.kept.records)?;
+        let (mut influence, mut length) = (Distribution::default(), Distribution::default());
+        let (mut highest, mut ordinal) = (f32::NEG_INFINITY, 0);
+        selection.stream(pool, &mut |candidate, pick| {
+            highest = highest.max(candidate.influence);
+            influence.add(candidate.influence, pick.is_some());
+            length.add(candidate.residues as f32, pick.is_some());
+            ordinal += 1;
+            pick.map_or(Ok(()), |pick| coreset.write(ordinal - 1, &pick, candidate.record_hash))
+        })?;
+        Ok(Written { coreset: coreset.finish()?, influence, length, highest })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::axis;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Bits of a single-precision number that a bucket ignores. 9 bits of the fraction stay: a bucket is at most 0.2 % wide,
 /// whole numbers below 1024 have one each, and there are never more than some ten thousand of them.
@@ -20,7 +19,8 @@ const TAIL: f64 = 0.005;
 /// little memory; the order in which they come does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct Distribution {
-    buckets: BTreeMap<i32, Both>,
+    /// By magnitude, of numbers from 0 up and of those below
+    buckets: [Vec<Both>; 2],
     sum: [f64; 2],
 }
 
@@ -65,18 +65,31 @@ pub struct Stats {
 impl Distribution {
     /// Counts one record of the pool; `kept` if it is in the coreset too. `value` is finite.
     pub fn add(&mut self, value: f32, kept: bool) {
-        self.buckets.entry(bucket(value)).or_default().add(Both { pool: 1, kept: u64::from(kept) });
+        let (below, magnitude) = bucket(value);
+        let buckets = &mut self.buckets[usize::from(below)];
+        if magnitude >= buckets.len() {
+            buckets.resize(magnitude + 1, Both::default());
+        }
+        buckets[magnitude].add(Both { pool: 1, kept: u64::from(kept) });
         self.sum[0] += f64::from(value);
         if kept {
             self.sum[1] += f64::from(value);
         }
     }
 
+    /// The numbers that occurred, in ascending order.
+    fn counts(&self) -> impl Iterator<Item = (f64, &Both)> {
+        let [up, below] = &self.buckets;
+        let below = below.iter().enumerate().rev().map(|(magnitude, count)| (-value(magnitude), count));
+        let up = up.iter().enumerate().map(|(magnitude, count)| (value(magnitude), count));
+        below.chain(up).filter(|(_, count)| count.pool > 0)
+    }
+
     /// The histogram over all but the ends of the pool and the coreset, in bars with round edges that are at least
     /// `finest` wide.
     pub fn histogram(&self, finest: f64) -> Histogram {
         let mut total = Both::default();
-        self.buckets.values().for_each(|count| total.add(*count));
+        self.counts().for_each(|(_, count)| total.add(*count));
         if total.pool == 0 {
             return Histogram::default();
         }
@@ -95,8 +108,7 @@ impl Distribution {
             kept_stats: self.stats(total.kept, self.sum[1], kept),
             ..Histogram::default()
         };
-        for (key, count) in &self.buckets {
-            let value = value(*key);
+        for (value, count) in self.counts() {
             if value < edges[0] {
                 histogram.below.add(*count);
             } else if value >= edges[bars] {
@@ -127,30 +139,27 @@ impl Distribution {
 
     /// The number below which a share `q` of the records lies.
     fn quantile(&self, q: f64, of: fn(&Both) -> u64) -> f64 {
-        let total: u64 = self.buckets.values().map(of).sum();
+        let total: u64 = self.counts().map(|(_, count)| of(count)).sum();
         let rank = (q * total as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
-        for (key, count) in &self.buckets {
+        for (value, count) in self.counts() {
             seen += of(count);
             if seen >= rank {
-                return value(*key);
+                return value;
             }
         }
         0.0
     }
 }
 
-/// The leading bits of the number's magnitude, with its sign: grows with the number.
-fn bucket(value: f32) -> i32 {
-    // below 2^18 after the shift, so the sign can be taken over
-    let magnitude = (value.abs().to_bits() >> IGNORED_BITS) as i32;
-    if value < 0.0 { -magnitude } else { magnitude }
+/// Whether the number is below 0, and the leading bits of its magnitude, which grow with it: below 2^17.
+fn bucket(value: f32) -> (bool, usize) {
+    (value < 0.0, (value.abs().to_bits() >> IGNORED_BITS) as usize)
 }
 
 /// The end of a bucket that is nearest to 0.
-fn value(bucket: i32) -> f64 {
-    let magnitude = f64::from(f32::from_bits(bucket.unsigned_abs() << IGNORED_BITS));
-    if bucket < 0 { -magnitude } else { magnitude }
+fn value(magnitude: usize) -> f64 {
+    f64::from(f32::from_bits((magnitude as u32) << IGNORED_BITS))
 }
 
 #[cfg(test)]
@@ -222,8 +231,12 @@ mod tests {
 
         #[test]
         fn a_bucket_is_near_its_numbers_and_keeps_their_order(a in -1e30f32..1e30, b in -1e30f32..1e30) {
-            prop_assert!((value(bucket(a)) - f64::from(a)).abs() <= 0.002 * f64::from(a.abs()) + 1e-38);
-            prop_assert!((a <= b) <= (bucket(a) <= bucket(b)));
+            let signed = |number: f32| {
+                let (below, magnitude) = bucket(number);
+                if below { -value(magnitude) } else { value(magnitude) }
+            };
+            prop_assert!((signed(a) - f64::from(a)).abs() <= 0.002 * f64::from(a.abs()) + 1e-38);
+            prop_assert!((a <= b) <= (signed(a) <= signed(b)));
         }
     }
 }
