@@ -33,7 +33,12 @@ pub struct RecordGradient<'a> {
     d: usize,
 }
 
-impl RecordGradient<'_> {
+impl<'a> RecordGradient<'a> {
+    /// Of factors that are there already, `[n, d]` each.
+    pub fn new(loss: f64, delta: &'a [f32], hidden: &'a [f32], d: usize) -> Self {
+        RecordGradient { loss, delta, hidden, d }
+    }
+
     /// Number of scored positions n.
     pub fn positions(&self) -> usize {
         self.delta.len() / self.d
@@ -129,7 +134,7 @@ impl<'m> Gradients<'m> {
         for (index, plan) in plans.iter().enumerate() {
             let part = plan.rows.start * d..plan.rows.end * d;
             let loss = plan.loss / plan.counted.max(1) as f64;
-            each(index, RecordGradient { loss, delta: &delta[part.clone()], hidden: &hidden[part], d });
+            each(index, RecordGradient::new(loss, &delta[part.clone()], &hidden[part], d));
         }
         Ok(())
     }

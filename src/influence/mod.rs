@@ -19,7 +19,7 @@ mod scorer;
 pub use curvature::{Curvature, CurvatureMetadata, CurvatureSum, ModelReference};
 pub use gradient::{Gradients, RecordGradient};
 pub use options::{CurvatureForm, Damping, Estimator, Objective, Sample};
-pub use scorer::{Score, Scorer, accumulate};
+pub use scorer::{Score, Scorer, accumulate, accumulate_each};
 
 use crate::batching::Example;
 use crate::tokenizer::Tokenizer;

@@ -75,13 +75,24 @@ impl<'c> Scorer<'c> {
 
 /// Adds the gradients of `records` to a curvature sum.
 pub fn accumulate(gradients: &mut Gradients, records: &[Example], sum: &mut CurvatureSum) -> Result<()> {
+    accumulate_each(gradients, records, sum, |_, _| ())
+}
+
+/// The same; `each` is shown every record's gradient.
+pub fn accumulate_each(
+    gradients: &mut Gradients,
+    records: &[Example],
+    sum: &mut CurvatureSum,
+    mut each: impl FnMut(usize, &RecordGradient),
+) -> Result<()> {
     let d = sum.hidden_size();
     let (mut gradient, mut pack) = (vec![0.0; d * d], PackedMatrix::default());
     let mut outcome = Ok(());
-    gradients.run(records, |_, record| {
+    gradients.run(records, |index, record| {
         if outcome.is_ok() {
             record.expand(&mut gradient, &mut pack);
             outcome = sum.add(&gradient);
+            each(index, &record);
         }
     })?;
     outcome

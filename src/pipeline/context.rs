@@ -32,7 +32,7 @@ pub struct Progress {
     pub records: u64,
     /// Records of this stage in all, where known
     pub total_records: Option<u64>,
-    /// Tokens computed in this stage, each mask pass counted
+    /// Tokens done in this stage, each mask pass counted
     pub tokens: u64,
     /// Seconds since this stage began
     pub seconds: f64,

@@ -1,6 +1,6 @@
 //! The curvature job, and reading curvature files back.
 
-use super::session::Session;
+use super::session::{Estimate, Session};
 use super::{Context, CurvatureRequest, CurvatureSummary};
 use crate::error::{Error, Result};
 use crate::influence::{CurvatureMetadata, CurvatureSum};
@@ -18,7 +18,7 @@ pub fn curvature(request: &CurvatureRequest, context: &Context) -> Result<Curvat
     let output: Location = request.output.parse()?;
     let session =
         Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
-    let (sum, counts) = session.estimate(request.sample.sample, request.shard)?;
+    let Estimate { sum, counts, .. } = session.estimate(request.sample.sample, request.shard, false)?;
     let metadata =
         session.curvature_metadata(request.sample.curvature_form, request.sample.sample, request.shard);
     write(&sum, &metadata, &output, &context.storage)?;

@@ -1,13 +1,14 @@
 //! The whole job: curvature, scores, selection and the coreset.
 
+use super::kept::Kept;
+use super::score::Basis;
 use super::select::{Job, Started, clear, open_own, output_file};
-use super::session::Session;
+use super::session::{Estimate, Session};
 use super::validate::check_estimator;
 use super::{
     Context, Counts, CurvatureSummary, PruneRequest, PruneSummary, ScoreSummary, curvature, parts, score,
 };
 use crate::error::{Code, Result};
-use crate::influence::{CurvatureMetadata, CurvatureSum};
 use crate::report::OutputFile;
 use crate::storage::{Location, ObjectInfo, io_error};
 use sha2::{Digest, Sha256};
@@ -35,12 +36,14 @@ pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> 
     let mut outputs = Vec::new();
 
     let curvature_at = output.join(CURVATURE);
-    let (sum, metadata, counts) = curvature_step(request, &session, &curvature_at, &mut outputs)?;
+    let (basis, counts) = curvature_step(request, &session, &curvature_at, &mut outputs)?;
     let seconds = started.clock.elapsed().as_secs_f64();
-    let curvature = counts.map(|counts| CurvatureSummary::of(&sum, counts, &session, &curvature_at, seconds));
+    let curvature =
+        counts.map(|counts| CurvatureSummary::of(&basis.sum, counts, &session, &curvature_at, seconds));
 
     let scores_at = output.join(SCORES);
-    let score = score_step(request, &session, (&sum, &metadata), &scores_at, &mut outputs)?;
+    let score = score_step(request, &session, &basis, &scores_at, &mut outputs)?;
+    drop(basis);
 
     let scores = open_own(&scores_at, context)?;
     let job = Job {
@@ -65,7 +68,7 @@ fn curvature_step(
     session: &Session,
     location: &Location,
     outputs: &mut Vec<OutputFile>,
-) -> Result<(CurvatureSum, CurvatureMetadata, Option<Counts>)> {
+) -> Result<(Basis, Option<Counts>)> {
     let wanted = session.curvature_metadata(request.sample.curvature_form, request.sample.sample, None);
     if let Some(info) = left_by_earlier_run(location, session.context)? {
         match curvature::read(location, &session.context.storage) {
@@ -73,27 +76,27 @@ fn curvature_step(
                 log::info!("{location} is used again");
                 session.context.storage.adopt(location);
                 outputs.push(digest(&info, session.context)?);
-                return Ok((sum, metadata, None));
+                return Ok((Basis { sum, metadata, kept: Kept::default() }, None));
             }
             _ => log::info!("{location} is of another run and is replaced"),
         }
     }
-    let (sum, counts) = session.estimate(request.sample.sample, None)?;
+    let Estimate { sum, counts, kept } = session.estimate(request.sample.sample, None, true)?;
     outputs.push(output_file(&curvature::write(&sum, &wanted, location, &session.context.storage)?));
-    Ok((sum, wanted, Some(counts)))
+    Ok((Basis { sum, metadata: wanted, kept }, Some(counts)))
 }
 
 /// The scores of an earlier run if they are those asked for, else new ones.
 fn score_step(
     request: &PruneRequest,
     session: &Session,
-    (sum, metadata): (&CurvatureSum, &CurvatureMetadata),
+    basis: &Basis,
     location: &Location,
     outputs: &mut Vec<OutputFile>,
 ) -> Result<ScoreSummary> {
     let started = Instant::now();
     if let Some(info) = left_by_earlier_run(location, session.context)? {
-        let wanted = score::metadata(session, sum, metadata, &request.score, None);
+        let wanted = score::metadata(session, basis, &request.score, None);
         match open_own(location, session.context) {
             Ok(scores) if *scores.metadata() == wanted => {
                 log::info!("{location} is used again");
@@ -105,7 +108,7 @@ fn score_step(
             _ => log::info!("{location} is of another run and is replaced"),
         }
     }
-    let scored = score::write(session, sum, metadata, &request.score, None, location, &mut |_| Ok(()))?;
+    let scored = score::write(session, basis, &request.score, None, location, &mut |_| Ok(()))?;
     outputs.push(output_file(&scored.committed));
     Ok(scored.summary(session, location, started))
 }

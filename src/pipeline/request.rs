@@ -3,7 +3,7 @@
 
 use super::Preset;
 use super::choose::AUTO;
-use super::validate::{MASK_PASSES, MAX_BATCH_TOKENS, STRATA, THREADS};
+use super::validate::{MASK_PASSES, MAX_BATCH_TOKENS, SCRATCH_MIB, STRATA, THREADS};
 use crate::groups::GroupOptions;
 use crate::influence::{CurvatureForm, Damping, Estimator, Objective, Sample};
 use crate::model::{DeviceChoice, PrecisionChoice};
@@ -43,6 +43,12 @@ pub struct ModelOptions {
     #[arg(long, env = "BIOPRUNE_MAX_BATCH_TOKENS", default_value_t = 4096, value_parser = in_range(MAX_BATCH_TOKENS))]
     #[schema(minimum = 1, maximum = 1_048_576)]
     pub max_batch_tokens: usize,
+
+    /// MiB of a temporary file (in TMPDIR) for the gradients of the curvature sample, which are then not computed
+    /// again for the scores; at most a quarter of what is free there; never changes a score
+    #[arg(long, env = "BIOPRUNE_SCRATCH_MIB", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(SCRATCH_MIB))]
+    #[schema(minimum = 0, maximum = 1_073_741_824)]
+    pub scratch_mib: u64,
 }
 
 /// What is scored: masks, positions and the seed of every random choice.

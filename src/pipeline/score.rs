@@ -1,8 +1,9 @@
 //! The scoring job.
 
 use super::evidence::observation;
+use super::kept::Kept;
 use super::parts::Parts;
-use super::session::Session;
+use super::session::{Estimate, Session};
 use super::validate::check_estimator;
 use super::{Context, Counts, CurvatureSummary, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
 use crate::confounds::Observer;
@@ -28,23 +29,36 @@ pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> 
     if request.adapt {
         session.adapt(request.sample.sample)?;
     }
-    let (sum, metadata) = match &request.curvature {
-        Some(file) => curvature::read_for(&file.parse()?, &session)?,
+    let basis = match &request.curvature {
+        Some(file) => {
+            let (sum, metadata) = curvature::read_for(&file.parse()?, &session)?;
+            Basis { sum, metadata, kept: Kept::default() }
+        }
         None => {
             // All shards must score with one curvature: it is estimated over all records.
-            let (sum, _) = session.estimate(request.sample.sample, None)?;
+            let Estimate { sum, kept, .. } =
+                session.estimate(request.sample.sample, None, request.shard.is_none())?;
             let form = request.sample.curvature_form;
             let metadata = session.curvature_metadata(form, request.sample.sample, None);
-            (sum, metadata)
+            Basis { sum, metadata, kept }
         }
     };
     let mut observer = Observer::default();
     let mut observe =
         |rows: &[ScoreRow]| rows.iter().try_for_each(|row| observer.add(&observation(row, None, false)));
-    let scored = write(&session, &sum, &metadata, &request.score, request.shard, &output, &mut observe)?;
+    let scored = write(&session, &basis, &request.score, request.shard, &output, &mut observe)?;
     let confounds = observer.finish(None, false)?;
     confounds.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     Ok(ScoreSummary { confounds: Some(confounds), ..scored.summary(&session, &output, started) })
+}
+
+/// What records are scored with.
+pub(super) struct Basis {
+    pub sum: CurvatureSum,
+    /// Of the curvature
+    pub metadata: CurvatureMetadata,
+    /// Gradients of its sample, where it was estimated just now
+    pub kept: Kept,
 }
 
 /// What [`write`] did.
@@ -75,25 +89,25 @@ impl Scored {
 /// Scores with a curvature and writes the scores file; `observe` is shown all rows.
 pub(super) fn write(
     session: &Session,
-    sum: &CurvatureSum,
-    curvature: &CurvatureMetadata,
+    basis: &Basis,
     options: &ScoreOptions,
     shard: Option<Shard>,
     output: &Location,
     observe: &mut dyn FnMut(&[ScoreRow]) -> Result<()>,
 ) -> Result<Scored> {
-    let metadata = metadata(session, sum, curvature, options, shard);
-    let curvature = Curvature::new(sum, curvature.form, options.damping)?;
+    let metadata = metadata(session, basis, options, shard);
+    let curvature = Curvature::new(&basis.sum, basis.metadata.form, options.damping)?;
+    let with = (&curvature, &basis.kept);
     let sink = session.context.storage.create(output)?;
     let mut parts = Parts::of(output, &metadata, session.context);
     let writer = ScoresWriter::create(sink, ScoresFormat::of_name(output.file_name())?, metadata)?;
-    write_in_parts(session, &curvature, options.estimator, shard, &mut parts, writer, observe)
+    write_in_parts(session, with, options.estimator, shard, &mut parts, writer, observe)
         .inspect_err(|error| parts.give_up(error))
 }
 
 fn write_in_parts(
     session: &Session,
-    curvature: &Curvature,
+    with: (&Curvature, &Kept),
     estimator: Estimator,
     shard: Option<Shard>,
     parts: &mut Parts,
@@ -105,7 +119,7 @@ fn write_in_parts(
         writer.write(rows)
     })?;
     let mut counts = found.counts;
-    let scored = session.score(curvature, estimator, shard, found.last, |rows, of_rows| {
+    let scored = session.score(with, estimator, shard, found.last, |rows, of_rows| {
         observe(rows)?;
         writer.write(rows)?;
         counts.add(of_rows);
@@ -124,11 +138,11 @@ fn write_in_parts(
 /// What a scores file says of itself.
 pub(super) fn metadata(
     session: &Session,
-    sum: &CurvatureSum,
-    curvature: &CurvatureMetadata,
+    basis: &Basis,
     options: &ScoreOptions,
     shard: Option<Shard>,
 ) -> ScoresMetadata {
+    let (sum, curvature) = (&basis.sum, &basis.metadata);
     let model = session.model_reference();
     ScoresMetadata {
         schema_version: SCHEMA_VERSION,

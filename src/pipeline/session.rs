@@ -1,17 +1,19 @@
 //! What curvature and scoring share: a model, a dataset, and records going through the workers in batches.
 
 use super::choose::{AUTO, check_kind, choose};
+use super::kept::{Buffers, Keeper, Kept};
 use super::memory::{self, Need};
+use super::passes::{CurvatureWorker, ScoreWorker, ScoredBatch};
 use super::reading::{Encoded, Reading};
 use super::sample::Draw;
 use super::tracker::Tracker;
-use super::workers::{Worker, in_order};
+use super::workers::in_order;
 use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
 use crate::batching::Example;
 use crate::error::{Error, Result};
 use crate::influence::{
     Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference,
-    Objective, PAPER_TOKENS, Sample, Scorer, Task, accumulate,
+    Objective, PAPER_TOKENS, Sample, Scorer, Task,
 };
 use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
 use crate::report::quantity::counted;
@@ -31,6 +33,17 @@ pub(super) struct Session<'a> {
     pub threads: usize,
     input: &'a InputOptions,
     max_batch_tokens: usize,
+    /// Bytes that gradients of the curvature sample may take in a temporary file
+    scratch: u64,
+}
+
+/// What the pass over the curvature sample gives.
+pub(super) struct Estimate {
+    pub sum: CurvatureSum,
+    /// What became of the sampled records
+    pub counts: Counts,
+    /// Gradients for the pass that scores
+    pub kept: Kept,
 }
 
 impl<'a> Session<'a> {
@@ -70,7 +83,18 @@ impl<'a> Session<'a> {
         let task =
             Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
         let (threads, max_batch_tokens) = width(model, &loaded, &placement);
-        Ok(Session { context, model: loaded, placement, dataset, task, threads, input, max_batch_tokens })
+        let scratch = model.scratch_mib << 20;
+        Ok(Session {
+            context,
+            model: loaded,
+            placement,
+            dataset,
+            task,
+            threads,
+            input,
+            max_batch_tokens,
+            scratch,
+        })
     }
 
     /// Fine-tunes the model for one epoch on the curvature sample, which is the same in all shards.
@@ -125,37 +149,50 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The curvature over the sampled records of a shard, and what became of those records.
-    pub fn estimate(&self, sample: Sample, shard: Option<Shard>) -> Result<(CurvatureSum, Counts)> {
+    /// The curvature over the sampled records of a shard. Their gradients are kept if they are `scored_next`.
+    pub fn estimate(&self, sample: Sample, shard: Option<Shard>, scored_next: bool) -> Result<Estimate> {
         let seed = self.task.seed;
         let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
         let mut reading = self.reading(shard);
         let mut sum = CurvatureSum::new(self.model.head.hidden_size);
-        let workers = self.workers(|gradients| CurvatureWorker { gradients, sum: sum.clone() });
+        let keepers = Keeper::for_workers(self.threads, if scored_next { self.scratch } else { 0 });
+        let worker = |(gradients, keeper)| CurvatureWorker { gradients, sum: sum.clone(), keeper };
+        let workers = self.gradients().zip(keepers).map(worker).collect();
         let mut tracker = self.tracker(Stage::Curvature);
-        let next = || self.batch(&mut reading, |record| draw.holds(record, seed), |_, example| example);
+        let keyed = |encoded: Encoded, example| ((encoded.source, encoded.position), example);
+        let next = || self.batch(&mut reading, |record| draw.holds(record, seed), keyed);
         let workers = in_order(workers, &self.context.cancel, next, |(records, tokens)| {
             tracker.advance(records, tokens)
         })?;
         tracker.finish();
         workers.iter().try_for_each(|worker| sum.merge(&worker.sum))?;
-        Ok((sum, reading.into_counts()))
+        let kept: Kept = workers.into_iter().map(|worker| worker.keeper).collect();
+        if scored_next && (kept.len() as u64) < sum.count {
+            log::info!("gradients of {} of {} records are kept for their scores", kept.len(), sum.count);
+        }
+        Ok(Estimate { sum, counts: reading.into_counts(), kept })
     }
 
     /// Scores the records of a shard that come after (source, position) `last`; hands the rows over in input order,
     /// with what became of the records up to the last of them. Gives the counts of the records left out at the end,
-    /// the tokens computed and the seconds it took.
+    /// the tokens of those scored and the seconds it took.
     pub fn score(
         &self,
-        curvature: &Curvature,
+        (curvature, kept): (&Curvature, &Kept),
         estimator: Estimator,
         shard: Option<Shard>,
         last: Option<(u32, u64)>,
         mut write: impl FnMut(&[ScoreRow], &Counts) -> Result<()>,
     ) -> Result<(Counts, u64, f64)> {
         let mut reading = self.reading_after(shard, last);
-        let workers =
-            self.workers(|gradients| ScoreWorker { gradients, scorer: Scorer::new(curvature, estimator) });
+        let worker = |gradients| ScoreWorker {
+            gradients,
+            scorer: Scorer::new(curvature, estimator),
+            hidden_size: self.model.head.hidden_size,
+            kept,
+            buffers: Buffers::default(),
+        };
+        let workers = self.gradients().map(worker).collect();
         let mut tracker = self.tracker(Stage::Score);
         let next = || {
             let batch = self.batch(&mut reading, |_| true, |encoded, example| (encoded, example))?;
@@ -183,9 +220,10 @@ impl<'a> Session<'a> {
         Reading::new(&self.dataset, self.dataset.records_after(shard, last), encoding, self.input)
     }
 
-    fn workers<'s, W>(&'s self, worker: impl FnMut(Gradients<'s>) -> W) -> Vec<W> {
+    /// One for each worker.
+    fn gradients(&self) -> impl Iterator<Item = Gradients<'_>> {
         let gradients = || Gradients::new(&self.model).ended_by(self.context.cancel.clone());
-        std::iter::repeat_with(gradients).take(self.threads).map(worker).collect()
+        std::iter::repeat_with(gradients).take(self.threads)
     }
 
     /// The next wanted records, as many as the token budget holds, at least one; `None` at the end.
@@ -274,67 +312,4 @@ fn width(options: &ModelOptions, model: &Model, placement: &Placement) -> (usize
         log::warn!("the memory granted here does not hold {}: {}", told(asked), told(fitting));
     }
     fitting
-}
-
-struct CurvatureWorker<'m> {
-    gradients: Gradients<'m>,
-    sum: CurvatureSum,
-}
-
-impl Worker for CurvatureWorker<'_> {
-    type Batch = Vec<Example>;
-    type Output = (u64, u64);
-
-    fn run(&mut self, batch: Self::Batch) -> Result<Self::Output> {
-        accumulate(&mut self.gradients, &batch, &mut self.sum)?;
-        Ok((batch.len() as u64, batch.iter().map(|example| example.tokens() as u64).sum()))
-    }
-}
-
-struct ScoreWorker<'m, 'c> {
-    gradients: Gradients<'m>,
-    scorer: Scorer<'c>,
-}
-
-/// The rows of a batch, the tokens computed for it, and what became of the records up to its last one.
-struct ScoredBatch {
-    rows: Vec<ScoreRow>,
-    tokens: u64,
-    counts: Counts,
-}
-
-impl Worker for ScoreWorker<'_, '_> {
-    type Batch = (Vec<(Encoded, Example)>, Counts);
-    type Output = ScoredBatch;
-
-    fn run(&mut self, (batch, counts): Self::Batch) -> Result<Self::Output> {
-        let (records, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let tokens = examples.iter().map(|example: &Example| example.tokens() as u64).sum();
-        let mut scores = Vec::with_capacity(records.len());
-        self.gradients.run(&examples, |_, gradient| scores.push(self.scorer.score(&gradient)))?;
-        let mut rows = Vec::with_capacity(records.len());
-        for ((record, example), score) in records.into_iter().zip(&examples).zip(scores) {
-            if !(score.influence.is_finite() && score.loss.is_finite()) {
-                return Err(Error::model(format!(
-                    "record `{}` scores {} with loss {}: the model's numbers have run away",
-                    record.id_text(),
-                    score.influence,
-                    score.loss
-                )));
-            }
-            rows.push(ScoreRow {
-                source: record.source,
-                position: record.position,
-                id: record.id_text().into_owned(),
-                record_hash: record.hash,
-                residues: record.residues,
-                tokens: example.record_tokens() as u32,
-                truncated: record.truncated,
-                loss: score.loss,
-                grad_norm: score.grad_norm,
-                influence: score.influence,
-            });
-        }
-        Ok(ScoredBatch { rows, tokens, counts })
-    }
 }

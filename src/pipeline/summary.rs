@@ -35,9 +35,9 @@ pub struct ScoreSummary {
     /// Scores of these that an earlier run had committed before it was killed or stopped, and that were used again
     #[serde(default)]
     pub reused: u64,
-    /// Tokens computed while scoring, each mask pass counted; without those of `reused`
+    /// Tokens of the records scored, each mask pass counted; without those of `reused`
     pub tokens: u64,
-    /// Tokens computed per second while scoring
+    /// The same per second of the scoring: more than are computed where gradients were kept from the curvature
     pub tokens_per_second: f64,
     /// What explains the scores, of a part of the records if it is one; absent where `prune` tells it of the selection
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,8 @@ use std::ops::{Range, RangeInclusive};
 pub(super) const THREADS: RangeInclusive<u64> = 0..=1024;
 /// The upper end is far beyond what helps (a batch of 4 GiB of activations for a model of 1024 wide).
 pub(super) const MAX_BATCH_TOKENS: RangeInclusive<u64> = 1..=1_048_576;
+/// Up to 1 PiB.
+pub(super) const SCRATCH_MIB: RangeInclusive<u64> = 0..=1 << 30;
 pub(super) const MASK_PASSES: RangeInclusive<i64> = 1..=7;
 pub(super) const STRATA: RangeInclusive<i64> = 1..=100_000;
 const EXCLUDE_TOP: Range<f64> = 0.0..1.0;
@@ -73,7 +75,8 @@ impl ModelOptions {
     fn validate(&self) -> Checked {
         not_empty("model", &self.model)?;
         within("threads", self.threads as u64, &THREADS)?;
-        within("max_batch_tokens", self.max_batch_tokens as u64, &MAX_BATCH_TOKENS)
+        within("max_batch_tokens", self.max_batch_tokens as u64, &MAX_BATCH_TOKENS)?;
+        within("scratch_mib", self.scratch_mib, &SCRATCH_MIB)
     }
 }
 
@@ -211,6 +214,7 @@ mod tests {
             ("threads", json!(1025)),
             ("max_batch_tokens", json!(0)),
             ("max_batch_tokens", json!(1_048_577)),
+            ("scratch_mib", json!((1u64 << 30) + 1)),
             ("mask_passes", json!(0)),
             ("mask_passes", json!(8)),
             ("strata", json!(0)),

@@ -1,12 +1,15 @@
-//! What may be larger than the memory: rows of numbers in sorted order, and columns with a number for each record.
+//! What may be larger than the memory: rows of numbers in sorted order, columns with a number for each record, and
+//! arrays that save computing them again.
 //!
-//! Both are held in memory up to a limit and lie in temporary files beyond it, which have no name and go away with
-//! the process. (`TMPDIR` says where.)
+//! The first two are held in memory up to a limit. All lie in temporary files beyond it, which have no name and go
+//! away with the process. (`TMPDIR` says where.)
 
 mod column;
+mod shelf;
 mod sort;
 
 pub use column::{Column, ColumnWriter};
+pub use shelf::{Place, Shelf, room};
 pub use sort::{Row, Rows, Sorted, Sorter};
 
 use crate::error::{Code, Error};

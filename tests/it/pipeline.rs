@@ -105,6 +105,25 @@ fn merged_shards_are_the_bytes_of_one_run_whatever_the_threads_and_batches() {
 }
 
 #[test]
+fn gradients_kept_from_the_curvature_give_the_bits_of_new_ones() {
+    let (folder, input) = folder_with("rna.fa", &records(150));
+    let at = |name: &str| folder.path().join(name);
+    for objective in [json!({}), json!({"objective": "paper-code", "estimator": "plain", "damping": "1e-8"})]
+    {
+        // none, some of them, and all
+        let scored = [0, 1, 8192].map(|scratch| {
+            let file = at(&format!("scratch{scratch}.tsv"));
+            let with = json!({"sample": "all", "scratch_mib": scratch});
+            score(&input, &file, request(objective.clone(), with)).unwrap();
+            fs::read(file).unwrap()
+        });
+        let rows = scored[0].split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"0\t"));
+        assert_eq!(rows.count(), 150);
+        assert!(scored[1] == scored[0] && scored[2] == scored[0], "{objective}");
+    }
+}
+
+#[test]
 fn prune_is_score_and_select_and_its_coreset_repeats_the_input_in_order() {
     let fasta = records(60);
     let (folder, input) = folder_with("rna.fa", &fasta);

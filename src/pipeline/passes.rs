@@ -1,0 +1,94 @@
+//! What a worker does with a batch in each of the two passes: add gradients to the curvature, and score.
+
+use super::Counts;
+use super::kept::{Buffers, Keeper, Kept, Key};
+use super::reading::Encoded;
+use super::workers::Worker;
+use crate::batching::Example;
+use crate::error::{Error, Result};
+use crate::influence::{CurvatureSum, Gradients, RecordGradient, Score, Scorer, accumulate_each};
+use crate::scores::ScoreRow;
+
+pub(super) struct CurvatureWorker<'m> {
+    pub gradients: Gradients<'m>,
+    pub sum: CurvatureSum,
+    pub keeper: Keeper,
+}
+
+impl Worker for CurvatureWorker<'_> {
+    type Batch = Vec<(Key, Example)>;
+    type Output = (u64, u64);
+
+    fn run(&mut self, batch: Self::Batch) -> Result<Self::Output> {
+        let (keys, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let keep = |index: usize, gradient: &RecordGradient| self.keeper.keep(keys[index], gradient);
+        accumulate_each(&mut self.gradients, &examples, &mut self.sum, keep)?;
+        Ok((examples.len() as u64, examples.iter().map(|example| example.tokens() as u64).sum()))
+    }
+}
+
+pub(super) struct ScoreWorker<'m, 'c> {
+    pub gradients: Gradients<'m>,
+    pub scorer: Scorer<'c>,
+    pub hidden_size: usize,
+    pub kept: &'c Kept,
+    pub buffers: Buffers,
+}
+
+/// The rows of a batch, the tokens they stand for, and what became of the records up to its last one.
+pub(super) struct ScoredBatch {
+    pub rows: Vec<ScoreRow>,
+    pub tokens: u64,
+    pub counts: Counts,
+}
+
+impl Worker for ScoreWorker<'_, '_> {
+    type Batch = (Vec<(Encoded, Example)>, Counts);
+    type Output = ScoredBatch;
+
+    fn run(&mut self, (batch, counts): Self::Batch) -> Result<Self::Output> {
+        let tokens = batch.iter().map(|(_, example)| example.tokens() as u64).sum();
+        let mut rows = Vec::with_capacity(batch.len());
+        // Records that go through the encoder, and which row each is
+        let (mut examples, mut places) = (Vec::new(), Vec::new());
+        for (record, example) in batch {
+            let kept =
+                self.kept.gradient((record.source, record.position), self.hidden_size, &mut self.buffers)?;
+            let score = kept.map(|gradient| self.scorer.score(&gradient));
+            let tokens = example.record_tokens() as u32;
+            if score.is_none() {
+                places.push(rows.len());
+                examples.push(example);
+            }
+            rows.push((record, tokens, score));
+        }
+        self.gradients
+            .run(&examples, |index, gradient| rows[places[index]].2 = Some(self.scorer.score(&gradient)))?;
+        let rows = rows.into_iter().map(|(record, tokens, score)| row(record, tokens, score));
+        Ok(ScoredBatch { rows: rows.collect::<Result<_>>()?, tokens, counts })
+    }
+}
+
+fn row(record: Encoded, tokens: u32, score: Option<Score>) -> Result<ScoreRow> {
+    let score = score.ok_or_else(|| Error::internal("a record of a batch has no score"))?;
+    if !(score.influence.is_finite() && score.loss.is_finite()) {
+        return Err(Error::model(format!(
+            "record `{}` scores {} with loss {}: the model's numbers have run away",
+            record.id_text(),
+            score.influence,
+            score.loss
+        )));
+    }
+    Ok(ScoreRow {
+        source: record.source,
+        position: record.position,
+        id: record.id_text().into_owned(),
+        record_hash: record.hash,
+        residues: record.residues,
+        tokens,
+        truncated: record.truncated,
+        loss: score.loss,
+        grad_norm: score.grad_norm,
+        influence: score.influence,
+    })
+}
