@@ -106,7 +106,7 @@ impl Scoring {
         let name = self.name();
         let folder = output.join(&name);
         let prune_request = PruneRequest {
-            inputs: vec![pool.file.location.to_string()],
+            inputs: vec![pool.file.to_string()],
             output: folder.to_string(),
             keep: request.keep[0],
             groups: GroupOptions::default(),
@@ -172,7 +172,7 @@ fn pool_input(input: &InputOptions) -> InputOptions {
 
 /// Where each record of the pool's file begins.
 pub(super) fn positions(pool: &Pool, request: &EvaluateRequest, context: &Context) -> Result<Vec<u64>> {
-    let file = [pool.file.location.to_string()];
+    let file = [pool.file.to_string()];
     let dataset = Dataset::open(&context.storage, &file, &pool_input(&request.input))?;
     dataset.records(None).map(|record| Ok(record?.position)).collect()
 }

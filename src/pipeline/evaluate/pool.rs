@@ -7,8 +7,8 @@ use super::super::train::keep_sequence;
 use super::composition;
 use super::request::HeldOutOptions;
 use crate::error::{Code, Error, Result};
-use crate::sequence::{CoresetWriter, Dataset, InputFormat, InputOptions};
-use crate::storage::{Committed, Location};
+use crate::sequence::{CoresetWriter, Dataset, InputFormat, InputOptions, Record};
+use crate::storage::Location;
 use crate::tokenizer::Tokenizer;
 use crate::train::{EncodedRecord, Part, Splitter};
 use std::collections::{HashMap, HashSet};
@@ -33,7 +33,7 @@ pub(super) struct Pool {
     /// Held-out records that were dropped, because the pool has the same sequence
     pub leaks: u64,
     /// The pool as a file
-    pub file: Committed,
+    pub file: Location,
 }
 
 impl Pool {
@@ -94,7 +94,11 @@ impl Pool {
                 new_groups.len()
             )));
         }
-        let file = write(&dataset, &places, location, context)?;
+        // what cannot be read there is written anew
+        if !holds(location, &dataset, &places, context).unwrap_or(false) {
+            write(&dataset, &places, location, context)?;
+        }
+        let file = location.clone();
         Ok(Pool { records, residues, cells, keys, new_groups, seen_groups, held_out, leaks, file })
     }
 }
@@ -105,27 +109,46 @@ fn sequence_hash(record: &EncodedRecord) -> u64 {
     xxh3_64(&bytes)
 }
 
-/// Writes the records at `places`, which are in input order.
-fn write(
-    dataset: &Dataset,
-    places: &[(u32, u64)],
-    location: &Location,
-    context: &Context,
-) -> Result<Committed> {
-    let mut writer = CoresetWriter::create(&context.storage, location)?;
-    let mut wanted = places.iter();
-    let mut next = wanted.next();
-    for record in dataset.records(None) {
-        let record = record?;
-        if next == Some(&(record.source, record.position)) {
-            writer.write(&record)?;
-            next = wanted.next();
+/// The records at `places`, which are in input order.
+fn records_at(dataset: &Dataset, places: &[(u32, u64)]) -> impl Iterator<Item = Result<Record>> {
+    let mut wanted = places.iter().peekable();
+    let records = dataset.records(None).filter(move |record| match record {
+        Ok(record) => wanted.next_if(|place| **place == (record.source, record.position)).is_some(),
+        Err(_) => true,
+    });
+    records.take(places.len())
+}
+
+/// Whether an earlier evaluation left the same file there. The scores that it left are of that file, and are used
+/// again as long as it is not written anew.
+fn holds(location: &Location, dataset: &Dataset, places: &[(u32, u64)], context: &Context) -> Result<bool> {
+    if !context.storage.exists(location)? {
+        return Ok(false);
+    }
+    let options = InputOptions { input_format: InputFormat::Fasta, ..InputOptions::default() };
+    let there = Dataset::open(&context.storage, &[location.to_string()], &options)?;
+    let mut there = there.records(None);
+    for record in records_at(dataset, places) {
+        context.cancel.check()?;
+        match there.next().transpose()? {
+            Some(other) if other.hash() == record?.hash() => {}
+            _ => return Ok(false),
         }
     }
-    match next {
-        None => writer.finish(),
-        Some(_) => Err(Error::new(Code::SourceChanged, "the inputs changed while they were read")),
+    Ok(there.next().is_none())
+}
+
+fn write(dataset: &Dataset, places: &[(u32, u64)], location: &Location, context: &Context) -> Result<()> {
+    let mut writer = CoresetWriter::create(&context.storage, location)?;
+    let mut written = 0;
+    for record in records_at(dataset, places) {
+        writer.write(&record?)?;
+        written += 1;
     }
+    if written < places.len() {
+        return Err(Error::new(Code::SourceChanged, "the inputs changed while they were read"));
+    }
+    writer.finish().map(|_| ())
 }
 
 impl Pool {

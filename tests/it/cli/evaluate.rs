@@ -75,12 +75,16 @@ fn it_says_that_a_coreset_is_better_and_that_one_is_worse_and_goes_on_where_it_w
     assert!(fs::read_to_string(out.join("comparisons.tsv")).unwrap().contains("\tbetter\n"));
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("Does the coreset help?"));
 
-    // One training is lost: it alone is done again, to the same numbers.
+    // One training is lost: it alone is done again, to the same numbers, and nothing is scored again.
+    let scores =
+        || fs::metadata(out.join("masked-lm-debiased-1/scores.parquet")).unwrap().modified().unwrap();
+    let scored = scores();
     let lost = fs::read_dir(out.join("runs")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(lost).unwrap();
     let again = evaluate(folder.path(), &["--selection", "varied.fa", "redundant.fa"]);
     let summary: Value = serde_json::from_str(&stdout(&again)).unwrap();
     assert_eq!(summary["earlier"].as_u64().unwrap() + 1, summary["trainings"].as_u64().unwrap());
+    assert_eq!(scores(), scored);
     let repeated = json(&out.join("evaluation.json"));
     assert!(repeated["comparisons"] == evaluation["comparisons"], "{repeated:#}");
 }

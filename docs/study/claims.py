@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""The table of README.md's claims out of the results of study.sh: `claims.py OUT`; parts that are not there are left out."""
+
+import csv
+import os
+import sys
+
+CLAIMS = [
+    ("rna-redundant", "top-k", "random-", "worse"),
+    ("rna-redundant", "balanced", "random-", "better"),
+    ("rna-redundant", "balanced", "-capped", "better"),
+    ("rna-redundant", "balanced", "composition-of-balanced", "better"),
+    ("rna", "balanced", "-capped", "better"),
+    ("protein", "balanced", "-capped", "better"),
+]
+
+
+def control_is(name, wanted):
+    """Whether a control's name is of the wanted kind: `random-6621`, `random-6621-capped`, `composition-of-balanced`."""
+    if wanted == "random-":
+        return name.startswith(wanted) and name[len(wanted) :].isdigit()
+    return name == wanted or wanted.startswith("-") and name.endswith(wanted)
+
+
+def main():
+    print("| | part | condition | control | expected | difference, 1e-3 nats | bootstrap, 95 % | t, 95 % | seeds better | verdict |")
+    print("|---|---|---|---|---|---:|---|---|---|---|")
+    for number, (part, condition, control, expected) in enumerate(CLAIMS, 1):
+        path = os.path.join(sys.argv[1], part, "comparisons.tsv")
+        if not os.path.exists(path):
+            continue
+        with open(path) as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                of_claim = row["held_out"] == "new-groups" and row["average"] == "group"
+                if of_claim and row["condition"] == condition and control_is(row["control"], control):
+                    mean, low, high, half = (
+                        1e3 * float(row[name]) for name in ("difference", "low", "high", "t_half_width")
+                    )
+                    cells = [number, part, condition, row["control"], expected, f"{mean:+.1f}", f"{low:+.1f} to {high:+.1f}"]
+                    cells += [f"± {half:.1f}", f"{row['seeds_better']} of {row['seeds']}", row["verdict"].replace("-", " ")]
+                    print("| " + " | ".join(map(str, cells)) + " |")
+
+
+main()
