@@ -33,11 +33,12 @@ def main():
             "bioprune": [bench, "read", "bioprune", name],
             "needletail": [bench, "read", "needletail", name],
         }
-        if not name.endswith(".bgz"):  # seqkit goes by the name
-            contestants["seqkit stats -j 2"] = ["seqkit", "stats", "-j", "2", name]
-        else:
+        # seqkit goes by the name for BGZF, and Debian's reads no zstd
+        if name.endswith(".bgz"):
             shell("ln -sf records.fa.bgz records.bgzf.fa.gz")
             contestants["seqkit stats -j 2"] = ["seqkit", "stats", "-j", "2", "records.bgzf.fa.gz"]
+        elif not name.endswith(".zst"):
+            contestants["seqkit stats -j 2"] = ["seqkit", "stats", "-j", "2", name]
         table(f"Reading {name}, {os.path.getsize(name) >> 20} MiB", interleaved(contestants, ROUNDS))
 
     select = f"'{program}' select scores.parquet --keep 1% --strategy top-k --quiet -o pulled > /dev/null"
