@@ -35,7 +35,7 @@ pub fn matmul(
     Product { m, a, b, out, out_stride, panel_stride: PANEL, epilogue }.compute();
 }
 
-/// `out[m x n] = a[m x k] · b[k x n]`, packed as the right-hand side of another product.
+/// `out[m x n] = a[m x k] · b[k x n]`, in panels. What the missing columns of the last panel hold is not said.
 pub(super) fn matmul_packed(m: usize, a: Strided, b: &PackedMatrix, out: &mut PackedMatrix) {
     out.resize(m, b.n);
     if m == 0 || b.n == 0 {

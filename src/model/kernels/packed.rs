@@ -1,4 +1,4 @@
-//! Matrices as a product takes them: views, and right-hand sides packed into panels.
+//! Matrices as products take and give them: views, and panels.
 
 /// Columns of a panel: two AVX2 vectors, one of AVX-512.
 pub(super) const PANEL: usize = 16;
