@@ -69,7 +69,7 @@ pub struct JobProgress {
     /// Records of this stage in all, where known
     #[schema(example = 6000)]
     pub total_records: Option<u64>,
-    /// Tokens computed in this stage, each mask pass counted
+    /// Tokens done in this stage, each mask pass counted
     #[schema(example = 1_260_000)]
     pub tokens: u64,
     /// Seconds since this stage began

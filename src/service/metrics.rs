@@ -59,12 +59,12 @@ impl Metrics {
                     &["stage"],
                 )?,
                 tokens: IntCounterVec::new(
-                    Opts::new("bioprune_tokens_total", "Tokens computed, by stage; each mask pass counts"),
+                    Opts::new("bioprune_tokens_total", "Tokens done, by stage; each mask pass counts"),
                     &["stage"],
                 )?,
                 tokens_per_second: Gauge::new(
                     "bioprune_tokens_per_second",
-                    "Tokens a second that the running job computes in its stage; 0 where none runs",
+                    "Tokens a second that the running job gets done in its stage; 0 where none runs",
                 )?,
                 batch_fill: Gauge::new(
                     "bioprune_batch_fill_ratio",

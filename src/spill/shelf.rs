@@ -30,11 +30,12 @@ pub struct Place {
 /// The bytes that may be put away, at most `wanted`: a quarter of what the folder of temporary files has left, and
 /// none where that is memory.
 pub fn room(wanted: u64) -> u64 {
-    let left = |file: File| {
-        let system = rustix::fs::fstatfs(&file).ok().filter(|system| system.f_type as u64 != TMPFS_MAGIC)?;
-        Some((system.f_bavail as u64).saturating_mul(system.f_bsize as u64) / 4)
-    };
-    tempfile::tempfile().ok().and_then(left).unwrap_or(0).min(wanted)
+    match rustix::fs::statfs(std::env::temp_dir()) {
+        Ok(system) if system.f_type as u64 != TMPFS_MAGIC => {
+            wanted.min(system.f_bavail.saturating_mul(system.f_bsize as u64) / 4)
+        }
+        _ => 0,
+    }
 }
 
 impl Shelf {
@@ -47,10 +48,7 @@ impl Shelf {
     pub fn put(&mut self, parts: [&[f32]; 2]) -> Option<Place> {
         let numbers = parts.iter().map(|part| part.len()).sum();
         let size = (numbers * size_of::<f32>()) as u64;
-        self.room = self.room.checked_sub(size.max(SMALLEST)).or_else(|| {
-            self.room = 0;
-            None
-        })?;
+        self.room = self.room.checked_sub(size.max(SMALLEST))?;
         self.bytes.clear();
         self.bytes.extend(parts.into_iter().flatten().flat_map(|number| number.to_ne_bytes()));
         match self.write() {
