@@ -7,6 +7,8 @@
 # OUT    folder for the results (default: study-results)
 # BIOPRUNE, THREADS, SEEDS, STEPS   program (default: bioprune), threads (0: all), seeds of a claim (5), steps of a training
 # STRATEGIES, CONTROLS   of the parts that make claims (default: all of them)
+# START   what models of RNA begin at: hairpins (default; a model that knows nothing but how random hairpins pair) or random (weights).
+#         Each has an OUT of its own.
 set -euo pipefail
 
 : "${DATA:?the folder with the data that docs/study/README.md names}"
@@ -17,6 +19,7 @@ SEEDS=${SEEDS:-5}
 STEPS=${STEPS:-1500}
 STRATEGIES=${STRATEGIES:-top-k,coverage,balanced}
 CONTROLS=${CONTROLS:-records,residues,lengths,composition,cap,ten-times,everything}
+START=${START:-hairpins}
 HERE=$(cd "$(dirname "$0")" && pwd)
 
 RNA=$DATA/rna/rfam14.2_seed.fa.gz
@@ -30,14 +33,37 @@ SS3=$DATA/protein/flip_ss3.tsv.gz
 RNA_SPLIT=(--groups 'header:(RF\d{5})' --holdout-groups 'header:clan=(CL\d+)' --holdout 0.15 --holdout-records 0.03 --seed 0)
 PROTEIN_SPLIT=(--groups "$CLUSTERS" --groups-columns id,cluster30 --holdout 0.15 --holdout-records 0.03 --seed 0)
 
-# Trains the model that scores on everything that is not held out. It has 1,024 positions and RNA-FM's alphabet, as paper-code asks.
-reference() { # NAME ARCHITECTURE SPLIT INPUT...
-    local model=$OUT/$1.safetensors architecture=$2
-    local -n split=$3
-    shift 3
+# The reference models and the hairpins' one have 1,024 positions, and RNA-FM's alphabet, as paper-code asks.
+SHAPE=(--layers 4 --hidden-size 64 --heads 4 --ffn-size 256 --max-tokens 1024)
+case $START in
+hairpins)
+    FROM=(--init "$OUT/rna-start.safetensors" --learning-rate 1.5e-3)
+    RNA_REFERENCE=("${FROM[@]}")
+    ;;
+random)
+    FROM=(--learning-rate 3e-3)
+    RNA_REFERENCE=("${FROM[@]}" --architecture rna-fm "${SHAPE[@]}")
+    ;;
+*)
+    echo "study.sh: START=$START: allowed are hairpins and random" >&2
+    exit 2
+    ;;
+esac
+
+# What every training of RNA begins at: 600 steps on random hairpins, one on records (there is no training on none).
+start() {
+    if [ "$START" = random ] || [ -e "$OUT/rna-start.safetensors" ]; then return; fi
+    "$BIOPRUNE" train "$RNA" "$REDUNDANT" -o "$OUT/rna-start.safetensors" --architecture rna-fm "${RNA_SPLIT[@]}" "${SHAPE[@]}" \
+        --pairing-start --hairpin-steps 600 --steps 1 --warmup 50 --learning-rate 1.5e-3 --threads "$THREADS"
+}
+
+# Trains the model that scores on everything that is not held out.
+reference() { # NAME SPLIT OPTIONS AND INPUTS...
+    local model=$OUT/$1.safetensors
+    local -n split=$2
+    shift 2
     [ -e "$model" ] && return
-    "$BIOPRUNE" train "$@" -o "$model" --architecture "$architecture" "${split[@]}" --layers 4 --hidden-size 64 --heads 4 \
-        --ffn-size 256 --max-tokens 1024 --crop 160 --balance 16 --steps "$STEPS" --learning-rate 3e-3 --threads "$THREADS"
+    "$BIOPRUNE" train "$@" -o "$model" "${split[@]}" --crop 160 --balance 16 --steps "$STEPS" --threads "$THREADS"
 }
 
 evaluate() { # NAME MODEL SPLIT OPTIONS AND INPUTS...
@@ -68,16 +94,21 @@ part() {
         zcat "$RNA" | sed -n 's/^>\(\(RF[0-9]*\)|[^ ]*\).*/\1\t\2/p' >"$OUT/families.tsv"
         "$HERE/compare_groups.py" "$OUT/near-rna/selected.tsv" "$OUT/families.tsv"
         ;;
-    rna-reference) reference rna-reference rna-fm RNA_SPLIT "$RNA" "$REDUNDANT" ;;
-    protein-reference) reference protein-reference esm-2 PROTEIN_SPLIT "$PROTEIN" ;;
+    rna-reference)
+        start
+        reference rna-reference RNA_SPLIT "${RNA_REFERENCE[@]}" "$RNA" "$REDUNDANT"
+        ;;
+    protein-reference)
+        reference protein-reference PROTEIN_SPLIT --architecture esm-2 "${SHAPE[@]}" --learning-rate 3e-3 "$PROTEIN"
+        ;;
     # The claims: with and without the over-represented family.
     rna-redundant)
         part rna-reference
-        evaluate rna-redundant rna-reference RNA_SPLIT --keep 10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA" "$REDUNDANT"
+        evaluate rna-redundant rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA" "$REDUNDANT"
         ;;
     rna)
         part rna-reference
-        evaluate rna rna-reference RNA_SPLIT --keep 10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA"
+        evaluate rna rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA"
         ;;
     protein)
         part protein-reference
@@ -86,17 +117,17 @@ part() {
     # Sweeps: directions.
     rna-budgets)
         part rna-reference
-        evaluate rna-budgets rna-reference RNA_SPLIT --keep 1%,30% --strategies top-k,coverage,balanced \
+        evaluate rna-budgets rna-reference RNA_SPLIT "${FROM[@]}" --keep 1%,30% --strategies top-k,coverage,balanced \
             --controls records,cap,composition "$RNA" "$REDUNDANT"
         ;;
     rna-scores)
         part rna-reference
-        evaluate rna-scores rna-reference RNA_SPLIT --keep 10% --strategies balanced --controls cap,composition \
+        evaluate rna-scores rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap,composition \
             --objectives masked-lm,reconstruction,paper-code --estimators plain,debiased "$RNA" "$REDUNDANT"
         ;;
     rna-passes)
         part rna-reference
-        evaluate rna-passes rna-reference RNA_SPLIT --keep 10% --strategies balanced --controls cap,composition \
+        evaluate rna-passes rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap,composition \
             --estimators plain,debiased --mask-passes 1,3,7 "$RNA" "$REDUNDANT"
         ;;
     protein-budgets)
@@ -112,7 +143,7 @@ part() {
             "$BIOPRUNE" prune "$OUT/rna/pool.fa.gz" -o "$OUT/rna-balanced$adapt" --keep 10% --strategy balanced \
                 --groups 'header:(RF\d{5})' --model "$OUT/rna-reference.safetensors" --threads "$THREADS" $adapt
         done
-        evaluate rna-adapt rna-reference RNA_SPLIT --keep 10% --strategies balanced --controls cap \
+        evaluate rna-adapt rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap \
             --selection "$OUT/rna-balanced" "$OUT/rna-balanced--adapt" -- "$RNA"
         ;;
     # What embeddings tell: the models that ship, and their references.

@@ -39,6 +39,8 @@ pub struct HeldOutSet {
     pub groups: u64,
     /// Losses of frequencies that are fitted on the whole pool; absent without records
     pub baselines: Option<Baselines>,
+    /// Losses of the model that every training goes on from, before its first step; absent where they begin at random weights
+    pub start: Option<HeldOutLoss>,
 }
 
 /// The trainings of one condition, one for each seed.
@@ -90,22 +92,27 @@ impl Evaluation {
     }
 }
 
-/// A model that is not this much better than residue frequencies, in nats, has learned next to nothing.
+/// A model that is not this much better than what was known before, in nats, has learned next to nothing.
 const LEARNED: f64 = 0.005;
 
 impl Evaluation {
-    /// Why the verdicts say little, where they do: no condition's models learned more than residue frequencies.
+    /// Why the verdicts say little, where they do: no condition's models learned more than residue frequencies, or than the
+    /// model that they go on from.
     pub fn caution(&self) -> Option<String> {
         let unigram = self.new_groups.baselines?.unigram.by_group;
+        let (known, by) = match self.new_groups.start {
+            Some(start) if start.by_group < unigram => (start.by_group, "the model that they go on from has"),
+            _ => (unigram, "residue frequencies alone have"),
+        };
         let losses = self
             .conditions
             .iter()
             .filter_map(|condition| condition.mean(|one| Some(one.new_groups?.by_group)));
         let best = losses.min_by(f64::total_cmp)?;
-        (best > unigram - LEARNED).then(|| {
+        (best > known - LEARNED).then(|| {
             format!(
                 "the trained models have learned next to nothing: the best condition's held-out loss is {best:.4} nats, and \
-                 residue frequencies alone have {unigram:.4}. What is best for so short a training need not be best for a \
+                 {by} {known:.4}. What is best for so short a training need not be best for a \
                  longer one: more --steps or a larger model tell more"
             )
         })
@@ -202,8 +209,8 @@ mod tests {
             parameters: serde_json::json!({"keep": ["10%"]}),
             pool: 100,
             pool_residues: 1000,
-            new_groups: HeldOutSet { records: 10, groups: 2, baselines: Some(baselines) },
-            seen_groups: HeldOutSet { records: 0, groups: 0, baselines: None },
+            new_groups: HeldOutSet { records: 10, groups: 2, baselines: Some(baselines), start: None },
+            seen_groups: HeldOutSet { records: 0, groups: 0, baselines: None, start: None },
             leaks: 1,
             left_out: vec![("x/<b>".to_string(), 2)],
             conditions: vec![ConditionResult { name: "top-k".to_string(), trainings: vec![training] }],
@@ -223,6 +230,26 @@ mod tests {
         let page = crate::report::render_evaluation(&evaluation(1.40));
         assert!(page.contains("Look at this first") && page.contains("next to nothing"), "{page}");
         assert!(!crate::report::render_evaluation(&evaluation(1.30)).contains("Look at this first"));
+    }
+
+    #[test]
+    fn models_that_learned_nothing_beyond_their_start_are_told_of() {
+        let going_on = |loss, start| {
+            let mut evaluation = evaluation(loss);
+            evaluation.new_groups.start =
+                Some(HeldOutLoss { by_residue: start, by_record: start, by_group: start });
+            evaluation
+        };
+        let caution = going_on(1.299, 1.30).caution().unwrap();
+        assert!(caution.contains("go on from has 1.3000"), "{caution}");
+        assert_eq!(going_on(1.29, 1.30).caution(), None);
+        // a start that is worse than frequencies is no measure
+        assert!(going_on(1.385, 1.40).caution().unwrap().contains("1.3860"));
+        let page = crate::report::render_evaluation(&going_on(1.29, 1.30));
+        assert!(
+            page.contains("that go on from one model") && page.contains("that model, untrained"),
+            "{page}"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::page::{document, section};
 use super::quantity::{counted, grouped, span};
 use super::tables::{self, Escaped};
 use crate::evaluation::Verdict;
+use crate::train::HeldOutLoss;
 use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
@@ -19,8 +20,12 @@ const HEIGHT: f64 = 300.0;
 /// The page as one HTML document that loads nothing and runs nothing.
 pub fn render_evaluation(evaluation: &Evaluation) -> String {
     let seeds = evaluation.conditions.iter().map(|condition| condition.trainings.len()).max().unwrap_or(0);
+    let start = match evaluation.new_groups.start {
+        Some(_) => "that go on from one model",
+        None => "of the same model from scratch",
+    };
     let subtitle = format!(
-        "{} of the same model from scratch, {} of each of {}, measured on {} that no training has seen",
+        "{} {start}, {} of each of {}, measured on {} that no training has seen",
         counted(
             evaluation.conditions.iter().map(|condition| condition.trainings.len() as u64).sum(),
             "training"
@@ -199,19 +204,23 @@ fn losses(evaluation: &Evaluation) -> String {
         })
         .collect();
     let (new, seen) = (&evaluation.new_groups, &evaluation.seen_groups);
-    for name in ["unigram", "trigram"] {
-        let of = |set: &HeldOutSet| {
-            set.baselines.as_ref().map(|known| if name == "unigram" { known.unigram } else { known.trigram })
+    let pool = [grouped(evaluation.pool), grouped(evaluation.pool_residues)];
+    let mut known =
+        |name: &str, [records, residues]: [String; 2], of: fn(&HeldOutSet) -> Option<HeldOutLoss>| {
+            rows.push(vec![
+                name.to_string(),
+                records,
+                residues,
+                cell(of(new).map(|loss| loss.by_group)),
+                cell(of(new).map(|loss| loss.by_record)),
+                cell(of(seen).map(|loss| loss.by_group)),
+                cell(of(seen).map(|loss| loss.by_record)),
+            ]);
         };
-        rows.push(vec![
-            format!("{name} of the pool"),
-            grouped(evaluation.pool),
-            grouped(evaluation.pool_residues),
-            cell(of(new).map(|loss| loss.by_group)),
-            cell(of(new).map(|loss| loss.by_record)),
-            cell(of(seen).map(|loss| loss.by_group)),
-            cell(of(seen).map(|loss| loss.by_record)),
-        ]);
+    known("unigram of the pool", pool.clone(), |set| Some(set.baselines?.unigram));
+    known("trigram of the pool", pool, |set| Some(set.baselines?.trigram));
+    if new.start.is_some() {
+        known("none: that model, untrained", [String::new(), String::new()], |set| set.start);
     }
     let head =
         ["trained on", "records", "residues", "new, by group", "by record", "seen, by group", "by record"];

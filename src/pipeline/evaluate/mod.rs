@@ -5,10 +5,10 @@ mod conditions;
 mod pool;
 mod request;
 mod runs;
+mod start;
 
 pub use request::{Control, EvaluateRequest, HeldOutOptions, Protocol, TrainerOptions};
 
-use super::choose::{FOR_RNA, choose};
 use super::select::{Started, put, put_json};
 use super::{Context, session};
 use crate::error::Result;
@@ -16,12 +16,13 @@ use crate::evaluation::{Average, Comparison, GroupLosses, compare};
 use crate::report::{self, ConditionResult, Evaluation, HeldOutSet, Pair, Tool, TrainingResult, utc};
 use crate::sequence::Dataset;
 use crate::storage::Location;
-use crate::tokenizer::Alphabet;
-use crate::train::baselines;
+use crate::train::{EncodedRecord, baselines};
 use conditions::{Condition, Scoring, plan, positions};
 use pool::Pool;
 use runs::{Planned, Runs, Trained};
 use serde::{Deserialize, Serialize};
+use start::Start;
+use std::collections::HashSet;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -74,18 +75,13 @@ pub fn evaluate(
         context.storage.delete(&output.join(file))?;
     }
     let inputs = Dataset::open(&context.storage, &request.inputs, &request.input)?;
-    let alphabet = match choose(&inputs)? {
-        FOR_RNA => Alphabet::Nucleotides,
-        _ => Alphabet::AminoAcids,
-    };
-    let tokenizer = TrainerOptions::tokenizer(alphabet);
-    let encoding = (&tokenizer, request.trainer.max_tokens as usize);
+    let start = Start::open(&request.trainer, &inputs, context)?;
     let location = output.join(POOL);
     let pool = Pool::read(
         &request.inputs,
         &request.input,
         (&request.held_out, request.seed),
-        encoding,
+        (&start.tokenizer, start.max_tokens),
         &location,
         context,
     )?;
@@ -121,11 +117,11 @@ pub fn evaluate(
             records,
         }));
     }
-    let runs =
-        Runs { pool: &pool, trainer: &request.trainer, tokenizer: &tokenizer, output: &output, context };
+    let runs = Runs { pool: &pool, trainer: &request.trainer, start: &start, output: &output, context };
+    let threads = session::threads(request.model.threads);
     let mut earlier = 0;
     let (mut new, mut seconds) = (0, Started::now().clock);
-    let trained = runs.all(&planned, session::threads(request.model.threads), |one, was_there, done| {
+    let trained = runs.all(&planned, threads, |one, was_there, done| {
         earlier += u64::from(was_there);
         if was_there {
             seconds = Started::now().clock;
@@ -149,19 +145,23 @@ pub fn evaluate(
         by_condition[planned.condition].push(one);
     }
     let pairs = pairs(&conditions, &by_condition)?;
-    let held_out = |records: &[crate::train::EncodedRecord]| HeldOutSet {
-        records: records.len() as u64,
-        groups: records.iter().map(|record| record.group).collect::<std::collections::HashSet<_>>().len()
-            as u64,
-        baselines: (!records.is_empty()).then(|| baselines(&tokenizer, &pool.records, records)),
+    let held_out = |records: &[EncodedRecord]| -> Result<HeldOutSet> {
+        let groups: HashSet<u32> = records.iter().map(|record| record.group).collect();
+        let any = !records.is_empty();
+        Ok(HeldOutSet {
+            records: records.len() as u64,
+            groups: groups.len() as u64,
+            baselines: any.then(|| baselines(&start.tokenizer, &pool.records, records)),
+            start: if any { start.loss(records, threads)? } else { None },
+        })
     };
     let evaluation = Evaluation {
         tool: Tool::this(),
         parameters: serde_json::to_value(request).unwrap_or_default(),
         pool: pool.records.len() as u64,
         pool_residues: pool.residues.iter().map(|&length| u64::from(length)).sum(),
-        new_groups: held_out(&pool.new_groups),
-        seen_groups: held_out(&pool.seen_groups),
+        new_groups: held_out(&pool.new_groups)?,
+        seen_groups: held_out(&pool.seen_groups)?,
         leaks: pool.leaks,
         left_out,
         conditions: by_condition.iter().map(|trained| result(trained)).collect(),

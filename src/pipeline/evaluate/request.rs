@@ -8,7 +8,7 @@ use crate::model::{Dimensions, esm2, rna_fm};
 use crate::parse_share;
 use crate::selection::{Budget, Cap, Strategy};
 use crate::sequence::InputOptions;
-use crate::tokenizer::{self, Alphabet, Tokenizer};
+use crate::tokenizer::Alphabet;
 use crate::train::{Length, Shares, SplitOptions, TrainOptions, TrainedModel};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -175,6 +175,10 @@ pub struct TrainerOptions {
     #[arg(long, value_enum, default_value = "standard")]
     pub preset: Protocol,
 
+    /// Model that every training goes on from, whose shape then holds; without it each begins at random weights of its seed
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["layers", "hidden_size", "heads", "max_tokens"])]
+    pub init: Option<String>,
+
     /// Steps of a training
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..))]
     pub steps: Option<u64>,
@@ -248,7 +252,7 @@ impl TrainerOptions {
     }
 
     /// Random weights of one seed.
-    pub(super) fn start(&self, alphabet: Alphabet, seed: u64) -> Result<TrainedModel> {
+    pub(super) fn random(&self, alphabet: Alphabet, seed: u64) -> Result<TrainedModel> {
         let (layers, hidden) = match self.preset {
             Protocol::Quick => (2, 32),
             Protocol::Standard => (3, 64),
@@ -274,13 +278,5 @@ impl TrainerOptions {
             Alphabet::AminoAcids => esm2::architecture(dimensions),
         };
         TrainedModel::random(&architecture, seed)
-    }
-
-    /// The alphabet of the trained model.
-    pub(super) fn tokenizer(alphabet: Alphabet) -> Tokenizer {
-        match alphabet {
-            Alphabet::Nucleotides => tokenizer::rna_fm(),
-            Alphabet::AminoAcids => tokenizer::esm2(),
-        }
     }
 }

@@ -3,10 +3,10 @@
 use super::super::Context;
 use super::pool::Pool;
 use super::request::TrainerOptions;
+use super::start::Start;
 use crate::error::{Code, Error, Result};
 use crate::evaluation::GroupLosses;
 use crate::storage::{Location, io_error};
-use crate::tokenizer::Tokenizer;
 use crate::train::{EncodedRecord, Observer, Progress, Trainer, record_losses};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Write};
@@ -50,7 +50,7 @@ pub(super) struct Trained {
 pub(super) struct Runs<'a> {
     pub pool: &'a Pool,
     pub trainer: &'a TrainerOptions,
-    pub tokenizer: &'a Tokenizer,
+    pub start: &'a Start,
     pub output: &'a Location,
     pub context: &'a Context,
 }
@@ -122,11 +122,12 @@ impl Runs<'_> {
         measured.sort_by_key(|record| record.hash);
         let measured: Vec<EncodedRecord> = measured.into_iter().take(MEASURED_ON_THE_WAY).cloned().collect();
         let options = self.trainer.options(planned.seed, threads)?;
-        let start = self.trainer.start(self.tokenizer.alphabet, planned.seed)?;
+        let start = self.start.model(self.trainer, planned.seed)?;
+        let tokenizer = &self.start.tokenizer;
         let mut curve = Curve { context: self.context, points: Vec::new(), tokens: 0 };
-        let model = Trainer::new(options, self.tokenizer, &records, &measured)?.fit(start, &mut curve)?;
+        let model = Trainer::new(options, tokenizer, &records, &measured)?.fit(start, &mut curve)?;
         let losses = |records: &[EncodedRecord]| {
-            record_losses(&model, self.tokenizer, records, threads).map(|losses| GroupLosses::of(&losses))
+            record_losses(&model, tokenizer, records, threads).map(|losses| GroupLosses::of(&losses))
         };
         Ok(Trained {
             fingerprint: self.fingerprint(planned),
@@ -142,7 +143,7 @@ impl Runs<'_> {
         })
     }
 
-    /// Of the program, the trainer, the records and the seed.
+    /// Of the program, the trainer, what it starts from, the records and the seed.
     fn fingerprint(&self, planned: &Planned) -> String {
         let hash = |hashes: &mut dyn Iterator<Item = u64>| {
             let bytes: Vec<u8> = hashes.flat_map(u64::to_le_bytes).collect();
@@ -152,8 +153,8 @@ impl Runs<'_> {
         let held_out = self.pool.new_groups.iter().chain(&self.pool.seen_groups);
         let held_out = hash(&mut held_out.flat_map(|record| [record.hash, u64::from(record.group)]));
         let trainer = serde_json::to_string(self.trainer).unwrap_or_default();
-        let all =
-            format!("{} {trainer} {training:x} {held_out:x} {}", env!("CARGO_PKG_VERSION"), planned.seed);
+        let (version, start) = (env!("CARGO_PKG_VERSION"), self.start.digest().unwrap_or_default());
+        let all = format!("{version} {trainer} {start} {training:x} {held_out:x} {}", planned.seed);
         format!("{:016x}", xxh3_64(all.as_bytes()))
     }
 

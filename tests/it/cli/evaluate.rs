@@ -134,3 +134,55 @@ fn without_groups_near_duplicates_are_held_out_and_controls_match_the_compositio
     assert_ne!(coreset["new_groups"], control["new_groups"]);
     assert_eq!(verdict(&evaluation, "balanced", "composition-of-balanced"), "too-few-seeds");
 }
+
+#[test]
+fn trainings_go_on_from_a_model_and_are_anew_once_it_is_another() {
+    let folder = TempDir::new().unwrap();
+    inputs(folder.path());
+    let train = |seed: &str| {
+        let arguments = "train varied.fa -o start.safetensors --groups header:^([^|]+) --steps 40 --step-tokens 512 --layers 1 \
+                         --hidden-size 16 --heads 2 --ffn-size 32 --max-tokens 64 --learning-rate 1e-2 --seed";
+        let arguments: Vec<&str> = arguments.split_whitespace().chain([seed]).collect();
+        let output = bioprune(&arguments).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    let evaluate = |more: &str| {
+        let arguments = "evaluate varied.fa -o out --json --keep 30% --strategies top-k --controls everything --seeds 1 --steps 10 \
+                         --step-tokens 512 --mask-passes 1 --sample 50 --groups header:^([^|]+)";
+        let arguments: Vec<&str> = arguments.split_whitespace().chain(more.split_whitespace()).collect();
+        bioprune(&arguments).current_dir(folder.path()).output().unwrap()
+    };
+    let losses = || {
+        let evaluation = json(&folder.path().join("out/evaluation.json"));
+        let of = |condition: &Value| condition["trainings"][0]["new_groups"]["by_group"].as_f64().unwrap();
+        let trained: Vec<f64> = evaluation["conditions"].as_array().unwrap().iter().map(of).collect();
+        (evaluation["new_groups"]["start"]["by_group"].as_f64().unwrap(), trained)
+    };
+    let earlier = |output: &std::process::Output| -> Value {
+        assert!(output.status.success(), "{}", stderr(output));
+        serde_json::from_str::<Value>(&stdout(output)).unwrap()["earlier"].clone()
+    };
+    train("1");
+    // steps so small that the models stay what they were
+    let still = "--init start.safetensors --learning-rate 1e-12";
+    assert_eq!(earlier(&evaluate(still)), 0);
+    let (start, trained) = losses();
+    assert!(start < 1.37 && trained.iter().all(|loss| (loss - start).abs() < 1e-6), "{start} {trained:?}");
+    assert_eq!(earlier(&evaluate(still)), 2);
+    train("2");
+    assert_eq!(earlier(&evaluate(still)), 0);
+    assert!(losses().0 != start);
+    assert_eq!(earlier(&evaluate("--init start.safetensors --learning-rate 1e-2")), 0);
+    let (start, trained) = losses();
+    assert!(trained.iter().all(|loss| (loss - start).abs() > 1e-5), "{start} {trained:?}");
+
+    for (flags, status, said) in [
+        ("--init protein-nano", 65, "RNA"),
+        ("--init missing.safetensors", 66, "missing.safetensors"),
+        ("--init start.safetensors --layers 2", 64, "--layers"),
+    ] {
+        let output = evaluate(flags);
+        assert_eq!(output.status.code(), Some(status), "{flags}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{flags}: {}", stderr(&output));
+    }
+}
