@@ -66,15 +66,11 @@ impl<'a> Scored<'a> {
 
     /// Reads on up to the record of that place, which must be the one that was scored.
     pub fn find(&mut self, source: u32, position: u64, hash: u64) -> Result<Record> {
-        for record in self.records.by_ref() {
-            let record = record?;
-            let here = (record.source, record.position);
-            if here == (source, position) && record.hash() == hash {
-                return Ok(record);
-            }
-            if here >= (source, position) {
-                break;
-            }
+        let found = self.records.next_from(source, position).transpose()?;
+        let is_it =
+            |record: &Record| (record.source, record.position) == (source, position) && record.hash() == hash;
+        if let Some(record) = found.filter(is_it) {
+            return Ok(record);
         }
         let uri = self.dataset.sources().get(source as usize).map(|source| source.uri.to_string());
         Err(Error::new(

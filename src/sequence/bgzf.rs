@@ -19,7 +19,7 @@ pub(super) const END_MARKER: [u8; 28] = [
 
 const HEADER_LENGTH: usize = 18;
 /// Longest block, compressed.
-const MAX_BLOCK: u64 = 1 << 16;
+pub(super) const MAX_BLOCK: u64 = 1 << 16;
 
 /// The length of the block that begins with these bytes, if they are a block's header.
 pub(super) fn block_length(bytes: &[u8]) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! The decompressed content of a source, with the place of every byte; decompression runs ahead on its own thread.
+//! The decompressed content of a source, with the place of every byte; reading or decompression runs ahead on its own thread.
 
 use super::bgzf;
 use super::inflation::Inflation;
@@ -38,9 +38,9 @@ pub(super) struct Content {
 }
 
 enum Origin {
-    /// Storage reads ahead by itself
-    Plain(Box<ObjectReader>),
-    Decompressed(ReadAhead<Chunk>),
+    /// Storage reads ahead by itself where it is remote
+    Remote(Box<ObjectReader>),
+    Chunks(ReadAhead<Chunk>),
 }
 
 impl Content {
@@ -49,7 +49,11 @@ impl Content {
         let compression = source.compression;
         let (storage, source) = (storage.clone(), source.clone());
         let (origin, start) = match compression {
-            Compression::None => (Origin::Plain(Box::new(storage.open_at(&source.info(), from)?)), from),
+            Compression::None if source.uri.is_local() => {
+                let stored = storage.open_at(&source.info(), from)?;
+                (ahead(move |outlet| send_plain(stored, outlet))?.0, from)
+            }
+            Compression::None => (Origin::Remote(Box::new(storage.open_at(&source.info(), from)?)), from),
             Compression::Gzip => ahead(move |outlet| {
                 let (stored, count) = counted(storage.open(&source.info())?);
                 send_all(gzip(stored), &source, &count, outlet)
@@ -74,13 +78,13 @@ impl Content {
             self.start += self.chunk.len() as u64;
             self.consumed = 0;
             match &mut self.origin {
-                Origin::Plain(reader) => {
+                Origin::Remote(reader) => {
                     self.chunk.resize(CHUNK, 0);
                     let read = reader.read(&mut self.chunk);
                     self.chunk.truncate(*read.as_ref().unwrap_or(&0));
                     read.map_err(read_error)?;
                 }
-                Origin::Decompressed(chunks) => {
+                Origin::Chunks(chunks) => {
                     let chunk = chunks.next().transpose()?.unwrap_or_default();
                     self.chunk = chunk.bytes;
                     self.blocks.extend(chunk.blocks);
@@ -120,7 +124,7 @@ impl Content {
 
 impl Read for Content {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if let Origin::Plain(reader) = &mut self.origin
+        if let Origin::Remote(reader) = &mut self.origin
             && self.consumed == self.chunk.len()
         {
             // Straight to where it is wanted.
@@ -145,7 +149,17 @@ impl BufRead for Content {
 }
 
 fn ahead(produce: impl FnOnce(&Outlet<Chunk>) -> Result<()> + Send + 'static) -> Result<(Origin, u64)> {
-    Ok((Origin::Decompressed(ReadAhead::spawn(DEPTH, produce)?), 0))
+    Ok((Origin::Chunks(ReadAhead::spawn(DEPTH, produce)?), 0))
+}
+
+fn send_plain(mut reader: impl Read, outlet: &Outlet<Chunk>) -> Result<()> {
+    loop {
+        let mut bytes = Vec::with_capacity(CHUNK);
+        (&mut reader).take(CHUNK as u64).read_to_end(&mut bytes).map_err(read_error)?;
+        if bytes.is_empty() || !outlet.send(Chunk { bytes, blocks: Vec::new() }) {
+            return Ok(());
+        }
+    }
 }
 
 /// All members, one after the other.

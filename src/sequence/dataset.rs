@@ -8,7 +8,7 @@ use super::text::TextRecords;
 use super::{Format, InputFormat, InputOptions, Record, Shard, Source};
 use crate::error::{Code, Error, Result};
 use crate::storage::{ObjectInfo, Storage};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::thread;
 
@@ -122,15 +122,11 @@ impl Dataset {
     /// The records of a shard, or all, that come after the one with this (source, position). What comes before is not
     /// read where the source can be read from there on.
     pub fn records_after(&self, shard: Option<Shard>, last: Option<(u32, u64)>) -> Records {
-        let mut parts = parts(&self.sources, shard);
-        if let Some((source, position)) = last {
-            parts.retain(|part| part.source >= source as usize);
-            for part in parts.iter_mut().filter(|part| part.source == source as usize) {
-                let from = self.sources[part.source].place_of(position);
-                part.range.start = part.range.start.max(from);
-            }
-        }
-        Records { dataset: self.clone(), parts: parts.into_iter(), current: None, last }
+        let from = last.map_or((0, 0), |(source, position)| (source, position + 1));
+        let parts = parts(&self.sources, shard).into();
+        let mut records = Records { dataset: self.clone(), parts, current: None, from, far: FAR };
+        records.pass_over(from.0, from.1);
+        records
     }
 }
 
@@ -154,43 +150,97 @@ fn detect_all(storage: &Storage, objects: &[ObjectInfo], options: &InputOptions)
     })
 }
 
+/// The records of one part of a source, in order.
+pub(super) trait PartRecords: Send {
+    /// The next record; none after the last, and after an error.
+    fn advance(&mut self) -> Result<Option<Record>>;
+
+    /// Records at lesser positions are of no use any more: they may be left out.
+    fn pass_over(&mut self, _position: u64) {}
+}
+
 /// The records of a dataset or of a shard of it. Ends after the first error.
 pub struct Records {
     dataset: Dataset,
-    parts: std::vec::IntoIter<Part>,
-    current: Option<PartRecords>,
-    /// Records up to this one are left out
-    last: Option<(u32, u64)>,
+    /// Those that are still to be read; the first is being read where there is a `current`
+    parts: VecDeque<Part>,
+    current: Option<Box<dyn PartRecords>>,
+    /// Records before this (source, position) are left out, or were handed on
+    from: (u32, u64),
+    /// [`FAR`], but for tests
+    pub(super) far: u64,
 }
 
-type PartRecords = Box<dyn Iterator<Item = Result<Record>> + Send>;
+/// So many bytes of a file are gone through rather than passed over: opening it anew takes a request of a store as well.
+const FAR: u64 = 16 << 20;
 
 impl Records {
-    fn open(&self, part: Part) -> Result<Option<PartRecords>> {
+    /// The next record at that (source, position) or after it. What lies before is not read where the source can be read
+    /// from near there on, and not taken apart where it cannot.
+    pub fn next_from(&mut self, source: u32, position: u64) -> Option<Result<Record>> {
+        self.pass_over(source, position);
+        self.next()
+    }
+
+    fn pass_over(&mut self, source: u32, position: u64) {
+        let before = self.from;
+        self.from = before.max((source, position));
+        let (source, position) = self.from;
+        while self.parts.front().is_some_and(|part| part.source < source as usize) {
+            self.parts.pop_front();
+            self.current = None;
+        }
+        let Some(part) = self.parts.front_mut().filter(|part| part.source == source as usize) else { return };
+        let opened = &self.dataset.sources[part.source];
+        let near = opened.place_before(position);
+        let read = if before.0 == source { opened.place_before(before.1) } else { 0 };
+        match &mut self.current {
+            Some(current) if near < read.max(part.range.start).saturating_add(self.far) => {
+                current.pass_over(position);
+            }
+            _ => {
+                part.range.start = part.range.start.max(near);
+                self.current = None;
+            }
+        }
+    }
+
+    fn open(&self, part: &Part) -> Result<Option<Box<dyn PartRecords>>> {
         let Dataset { storage, sources, options } = &self.dataset;
-        let source = &sources[part.source];
+        let (source, range) = (&sources[part.source], part.range.clone());
         let index =
             u32::try_from(part.source).map_err(|_| Error::usage("more than 4,294,967,295 input files"))?;
         Ok(match source.format {
-            Format::Fasta => FastaRecords::open(storage, source, index, part.range)?
-                .map(|records| Box::new(records) as PartRecords),
-            Format::Text => Some(Box::new(TextRecords::open(storage, source, index, part.range)?)),
-            Format::Parquet => {
-                Some(Box::new(ParquetRecords::open(storage, source, index, part.range, options)?))
-            }
+            Format::Fasta => FastaRecords::open(storage, source, index, range)?
+                .map(|records| Box::new(records) as Box<dyn PartRecords>),
+            Format::Text => Some(Box::new(TextRecords::open(storage, source, index, range)?)),
+            Format::Parquet => Some(Box::new(ParquetRecords::open(storage, source, index, range, options)?)),
         })
     }
 
     fn advance(&mut self) -> Result<Option<Record>> {
         loop {
-            if let Some(record) = self.current.as_mut().and_then(Iterator::next) {
-                match record {
-                    Ok(record) if self.last >= Some((record.source, record.position)) => continue,
-                    record => return record.map(Some),
+            if let Some(current) = &mut self.current {
+                match current.advance()? {
+                    Some(record) if (record.source, record.position) < self.from => continue,
+                    Some(record) => {
+                        self.from = (record.source, record.position + 1);
+                        return Ok(Some(record));
+                    }
+                    None => {
+                        self.current = None;
+                        self.parts.pop_front();
+                    }
                 }
             }
-            let Some(part) = self.parts.next() else { return Ok(None) };
-            self.current = self.open(part)?;
+            let Some(part) = self.parts.front() else { return Ok(None) };
+            match self.open(part)? {
+                None => drop(self.parts.pop_front()),
+                current => {
+                    self.current = current;
+                    self.pass_over(0, 0);
+                }
+            }
         }
     }
 }
@@ -199,11 +249,14 @@ impl Iterator for Records {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Result<Record>> {
-        let next = self.advance();
-        if next.is_err() {
-            self.current = None;
-            self.parts = Vec::new().into_iter();
+        match self.advance() {
+            Ok(Some(record)) => Some(Ok(record)),
+            Ok(None) => None,
+            Err(error) => {
+                self.current = None;
+                self.parts.clear();
+                Some(Err(error))
+            }
         }
-        next.transpose()
     }
 }

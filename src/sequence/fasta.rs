@@ -7,6 +7,7 @@
 
 use super::bgzf;
 use super::content::{Content, read_error};
+use super::dataset::PartRecords;
 use super::record::{MAX_RECORD_BYTES, Record, shown};
 use super::source::{Compression, Source};
 use crate::error::{Error, Result};
@@ -14,6 +15,7 @@ use crate::storage::{Location, Storage};
 use needletail::parser::{FastaReader, FastxReader};
 use std::io::{self, Read};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that needletail holds at once, unless a record is longer.
@@ -23,8 +25,8 @@ const PADDING: usize = 2;
 
 /// The records of one part of a FASTA source.
 pub(super) struct FastaRecords {
-    reader: FastaReader<Tap>,
-    tap: Tap,
+    reader: FastaReader<TapReader>,
+    tap: Arc<Tap>,
     uri: Location,
     compression: Compression,
     source: u32,
@@ -32,6 +34,8 @@ pub(super) struct FastaRecords {
     base: u64,
     /// A record belongs to the part if the line break before it lies before this byte of the file
     end: u64,
+    /// Records before this position are not told of
+    from: u64,
 }
 
 impl FastaRecords {
@@ -59,67 +63,69 @@ impl FastaRecords {
         let base = content.offset();
         let end = if source.is_splittable() { range.end } else { u64::MAX };
         let (uri, compression) = (source.uri.clone(), source.compression);
-        let tap = Tap::new(Tapped {
-            uri: uri.clone(),
-            compression,
-            content,
-            padding: PADDING,
-            end: None,
-            record: base,
-            failure: None,
+        let tapped = Tapped { uri: uri.clone(), compression, content, padding: PADDING, failure: None };
+        let tap = Arc::new(Tap {
+            record: AtomicU64::new(base),
+            end: AtomicU64::new(u64::MAX),
+            tapped: Mutex::new(tapped),
         });
-        let reader = FastaReader::with_capacity(tap.clone(), BUFFER);
-        Ok(Some(FastaRecords { reader, tap, uri, compression, source: index, base, end }))
-    }
-
-    fn parse(&mut self) -> Result<Option<Record>> {
-        let parsed = match self.reader.next() {
-            None => return Ok(None),
-            Some(Ok(parsed)) => parsed,
-            Some(Err(error)) => {
-                let ours = self.tap.lock().failure.take();
-                return Err(ours.unwrap_or_else(|| Error::bad_input(format!("{}: {error}", self.uri))));
-            }
-        };
-        let offset = self.base + parsed.position().byte();
-        let all = parsed.all();
-        let (position, next) = {
-            let mut tapped = self.tap.lock();
-            if offset > 0 && tapped.content.place(offset - 1) >= self.end {
-                return Ok(None);
-            }
-            let next = (offset + all.len() as u64 + 1).min(tapped.end.unwrap_or(u64::MAX));
-            let position = tapped.content.position(offset);
-            if next - offset > MAX_RECORD_BYTES as u64 {
-                return Err(tapped.too_long());
-            }
-            tapped.record = next;
-            (position, next)
-        };
-        let length = (next - offset) as usize;
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&all[..length.min(all.len())]);
-        if length > all.len() {
-            bytes.push(b'\n');
-        }
-        let record = Record::fasta(self.source, position, bytes, parsed.id().len());
-        if record.id().is_empty() {
-            return Err(Error::bad_input(format!(
-                "{}: a record without an id (header `{}`) at {}; allowed is `>` and at once a name",
-                self.uri,
-                shown(record.header()),
-                self.compression.place(position)
-            )));
-        }
-        Ok(Some(record))
+        let reader = FastaReader::with_capacity(TapReader(tap.clone()), BUFFER);
+        Ok(Some(FastaRecords { reader, tap, uri, compression, source: index, base, end, from: 0 }))
     }
 }
 
-impl Iterator for FastaRecords {
-    type Item = Result<Record>;
+impl PartRecords for FastaRecords {
+    fn advance(&mut self) -> Result<Option<Record>> {
+        loop {
+            let parsed = match self.reader.next() {
+                None => return Ok(None),
+                Some(Ok(parsed)) => parsed,
+                Some(Err(error)) => {
+                    let ours = self.tap.lock().failure.take();
+                    return Err(ours.unwrap_or_else(|| Error::bad_input(format!("{}: {error}", self.uri))));
+                }
+            };
+            let offset = self.base + parsed.position().byte();
+            let all = parsed.all();
+            let next = (offset + all.len() as u64 + 1).min(self.tap.end.load(Relaxed));
+            let (line_break, position) = match self.compression {
+                Compression::Bgzf => {
+                    let content = &mut self.tap.lock().content;
+                    (content.place(offset.saturating_sub(1)), content.position(offset))
+                }
+                _ => (offset.saturating_sub(1), offset),
+            };
+            if offset > 0 && line_break >= self.end {
+                return Ok(None);
+            }
+            if next - offset > MAX_RECORD_BYTES as u64 {
+                return Err(self.tap.lock().too_long(offset));
+            }
+            self.tap.record.store(next, Relaxed);
+            if position < self.from {
+                continue;
+            }
+            let length = (next - offset) as usize;
+            let mut bytes = Vec::with_capacity(length);
+            bytes.extend_from_slice(&all[..length.min(all.len())]);
+            if length > all.len() {
+                bytes.push(b'\n');
+            }
+            let record = Record::fasta(self.source, position, bytes, parsed.id().len());
+            if record.id().is_empty() {
+                return Err(Error::bad_input(format!(
+                    "{}: a record without an id (header `{}`) at {}; allowed is `>` and at once a name",
+                    self.uri,
+                    shown(record.header()),
+                    self.compression.place(position)
+                )));
+            }
+            return Ok(Some(record));
+        }
+    }
 
-    fn next(&mut self) -> Option<Result<Record>> {
-        self.parse().transpose()
+    fn pass_over(&mut self, position: u64) {
+        self.from = position;
     }
 }
 
@@ -155,8 +161,16 @@ fn skip_to_record(content: &mut Content, source: &Source, at_file_start: bool) -
     }
 }
 
-#[derive(Clone)]
-struct Tap(Arc<Mutex<Tapped>>);
+/// What needletail reads from. Both ends of it are on one thread; what is looked at for each record takes no lock.
+struct Tap {
+    /// Offset of the record that is being parsed
+    record: AtomicU64,
+    /// Offset of the end of the content, once seen
+    end: AtomicU64,
+    tapped: Mutex<Tapped>,
+}
+
+struct TapReader(Arc<Tap>);
 
 struct Tapped {
     uri: Location,
@@ -164,28 +178,36 @@ struct Tapped {
     content: Content,
     /// Line breaks still to be added at the end
     padding: usize,
-    /// Offset of the end of the content, once seen
-    end: Option<u64>,
-    /// Offset of the record that is being parsed
-    record: u64,
     /// What ended the reading; needletail keeps only the text of an error
     failure: Option<Error>,
 }
 
 impl Tap {
-    fn new(tapped: Tapped) -> Tap {
-        Tap(Arc::new(Mutex::new(tapped)))
+    fn lock(&self) -> MutexGuard<'_, Tapped> {
+        self.tapped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tapped> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self, tapped: &mut Tapped, buf: &mut [u8]) -> Result<usize> {
+        let (offset, record) = (tapped.content.offset(), self.record.load(Relaxed));
+        if offset - record > MAX_RECORD_BYTES as u64 {
+            return Err(tapped.too_long(record));
+        }
+        let read = tapped.content.read(buf).map_err(read_error)?;
+        if read > 0 || buf.is_empty() {
+            return Ok(read);
+        }
+        self.end.store(offset, Relaxed);
+        let padding = tapped.padding.min(buf.len());
+        buf[..padding].fill(b'\n');
+        tapped.padding -= padding;
+        Ok(padding)
     }
 }
 
-impl Read for Tap {
+impl Read for TapReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut tapped = self.lock();
-        tapped.read(buf).map_err(|error| {
+        let mut tapped = self.0.lock();
+        self.0.read(&mut tapped, buf).map_err(|error| {
             let text = error.to_string();
             tapped.failure = Some(error);
             io::Error::other(text)
@@ -194,27 +216,11 @@ impl Read for Tap {
 }
 
 impl Tapped {
-    fn too_long(&mut self) -> Error {
-        let place = self.compression.place(self.content.position(self.record));
+    fn too_long(&mut self, record: u64) -> Error {
+        let place = self.compression.place(self.content.position(record));
         Error::bad_input(format!(
             "{}: the record at {place} is longer than the {MAX_RECORD_BYTES} bytes allowed",
             self.uri
         ))
-    }
-
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let offset = self.content.offset();
-        if offset - self.record > MAX_RECORD_BYTES as u64 {
-            return Err(self.too_long());
-        }
-        let read = self.content.read(buf).map_err(read_error)?;
-        if read > 0 || buf.is_empty() {
-            return Ok(read);
-        }
-        self.end = Some(offset);
-        let padding = self.padding.min(buf.len());
-        buf[..padding].fill(b'\n');
-        self.padding -= padding;
-        Ok(padding)
     }
 }

@@ -1,5 +1,6 @@
 //! Parquet records: a column of ids and a column of sequences, decoded on a thread that runs ahead.
 
+use super::dataset::PartRecords;
 use super::parquet_object::{ParquetObject, decoded};
 use super::read_ahead::{Outlet, ReadAhead};
 use super::record::{MAX_RECORD_BYTES, Record};
@@ -42,17 +43,15 @@ impl ParquetRecords {
     }
 }
 
-impl Iterator for ParquetRecords {
-    type Item = Result<Record>;
-
-    fn next(&mut self) -> Option<Result<Record>> {
+impl PartRecords for ParquetRecords {
+    fn advance(&mut self) -> Result<Option<Record>> {
         loop {
             if let Some(record) = self.batch.next() {
-                return Some(Ok(record));
+                return Ok(Some(record));
             }
-            match self.batches.next()? {
-                Ok(batch) => self.batch = batch.into_iter(),
-                Err(error) => return Some(Err(error)),
+            match self.batches.next().transpose()? {
+                Some(batch) => self.batch = batch.into_iter(),
+                None => return Ok(None),
             }
         }
     }

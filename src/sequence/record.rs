@@ -32,7 +32,8 @@ impl Record {
     /// From the bytes of one FASTA record, `>` first; `header_length` is without `>` and line end.
     pub(super) fn fasta(source: u32, position: u64, mut bytes: Vec<u8>, header_length: usize) -> Record {
         let raw_length = bytes.len();
-        let body_start = memchr::memchr(b'\n', &bytes).map_or(raw_length, |end| end + 1);
+        let line_end = 1 + header_length + usize::from(bytes.get(1 + header_length) == Some(&b'\r'));
+        let body_start = raw_length.min(line_end + 1);
         let sequence = append_sequence(&mut bytes, body_start..raw_length);
         let header = to_u32(1..1 + header_length);
         Record {

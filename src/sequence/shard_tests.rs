@@ -82,6 +82,26 @@ fn assert_shards_add_up(
             prop_assert_eq!(&rest, &part[at + 1..], "after record {} of {:?}", at, shard);
         }
     }
+    let Some(last) = whole.last() else { return Ok(()) };
+    // Every so many, whether what lies between is gone through or passed over.
+    for (far, step) in [(1, 1), (1, 2), (1, 5), (u64::MAX, 3)] {
+        let mut records = dataset.records(None);
+        records.far = far;
+        for record in whole.iter().step_by(step) {
+            let found = records.next_from(record.source, record.position).unwrap().unwrap();
+            prop_assert_eq!(&found, record, "far {}, every {}", far, step);
+        }
+        prop_assert!(records.next_from(last.source, last.position + 1).is_none());
+    }
+    // From between two records on, all others follow.
+    for (far, at) in [(1, whole.len() / 2), (u64::MAX, whole.len() / 3)] {
+        let mut records = dataset.records(None);
+        records.far = far;
+        let before = &whole[at.saturating_sub(1)];
+        let first = records.next_from(before.source, before.position + u64::from(at > 0)).unwrap().unwrap();
+        let found: Vec<Record> = [Ok(first)].into_iter().chain(records).collect::<Result<_, _>>().unwrap();
+        prop_assert_eq!(&found[..], &whole[at..], "far {}, from {}", far, at);
+    }
     Ok(())
 }
 

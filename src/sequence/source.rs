@@ -1,5 +1,6 @@
 //! One input object and the form of its content.
 
+use super::bgzf;
 use crate::storage::{Location, ObjectInfo};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -56,11 +57,13 @@ impl Source {
         matches!(self.compression, Compression::None | Compression::Bgzf)
     }
 
-    /// The byte of the file from which on records after the one at `position` are found: as close as is known.
-    pub(super) fn place_of(&self, position: u64) -> u64 {
+    /// A byte of the file from which on the record at `position` is found, and those after it: as close as is known. A
+    /// record belongs where the line break before it lies, in BGZF where the block of that begins: a block before, if the
+    /// record begins with its own.
+    pub(super) fn place_before(&self, position: u64) -> u64 {
         match (self.format, self.compression) {
-            (Format::Fasta | Format::Text, Compression::None) => position,
-            (Format::Fasta | Format::Text, Compression::Bgzf) => position >> 16,
+            (Format::Fasta, Compression::None) => position.saturating_sub(1),
+            (Format::Fasta, Compression::Bgzf) => (position >> 16).saturating_sub(bgzf::MAX_BLOCK),
             _ => 0,
         }
     }

@@ -1,6 +1,7 @@
 //! Text with one sequence on each line; blank lines hold no record.
 
 use super::content::{Content, read_error};
+use super::dataset::PartRecords;
 use super::record::{MAX_RECORD_BYTES, Record};
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -39,8 +40,10 @@ impl TextRecords {
             buffer: Vec::new(),
         })
     }
+}
 
-    fn parse(&mut self) -> Result<Option<Record>> {
+impl PartRecords for TextRecords {
+    fn advance(&mut self) -> Result<Option<Record>> {
         loop {
             let offset = self.content.offset();
             self.buffer.clear();
@@ -66,13 +69,5 @@ impl TextRecords {
                 return Ok(Some(Record::text(self.source, position, self.buffer.clone(), self.lines)));
             }
         }
-    }
-}
-
-impl Iterator for TextRecords {
-    type Item = Result<Record>;
-
-    fn next(&mut self) -> Option<Result<Record>> {
-        self.parse().transpose()
     }
 }
