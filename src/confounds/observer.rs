@@ -1,11 +1,12 @@
 //! The records of a pool, one after the other, into what explains their scores.
 
 use super::shares::{Largest, length_range, range_name};
-use super::variance::{Between, Classes, centered, correlation};
+use super::variance::{Between, Classes, Spearman, centered};
 use super::warnings::warnings;
 use super::{By, Composition, Confounds, Part, RankCorrelation};
 use crate::error::Result;
 use crate::spill::Sorter;
+use std::collections::HashMap;
 
 /// Parts of the records in input order.
 const POSITIONS: u128 = 20;
@@ -35,6 +36,11 @@ pub struct Observer {
 const NO_GROUP: u64 = 0;
 
 impl Observer {
+    /// For about so many records.
+    pub fn expecting(records: u64) -> Self {
+        Observer { records: Sorter::expecting(records), count: 0 }
+    }
+
     pub fn add(&mut self, record: &Observation) -> Result<()> {
         self.records.push([
             u64::from(ordered(record.influence)) << 32 | u64::from(record.residues),
@@ -49,10 +55,12 @@ impl Observer {
     /// `name` tells what a group is called, where there are groups; `selected` whether records were selected at all.
     pub fn finish(self, name: Option<&dyn Fn(u64) -> String>, selected: bool) -> Result<Confounds> {
         let records = self.count;
-        let (mut lengths, mut losses, mut groups) = (Sorter::default(), Sorter::default(), Sorter::default());
+        let (mut losses, mut groups) = (Sorter::expecting(records), Sorter::default());
+        // As many entries as there are lengths, which are few: L of them have L²/2 residues at least.
+        let mut lengths: HashMap<u32, (u64, i128)> = HashMap::new();
         let (mut by_source, mut by_position, mut by_length) =
             (Classes::default(), Classes::default(), Classes::default());
-        let (mut by_group, mut total) = (Between::default(), 0.0);
+        let (mut by_group, mut squares) = (Between::default(), 0_i128);
         let (mut pool, mut kept) = (Set::default(), Set::default());
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         self.records.sort().by_run(
@@ -61,8 +69,9 @@ impl Observer {
                 let rank = centered(run, records);
                 let (residues, source) = (*influence as u32, *loss as u32);
                 let (ordinal, is_kept) = (place >> 1, place & 1);
-                total += (rank as f64).powi(2);
-                lengths.push([u64::from(residues), rank.cast_unsigned()])?;
+                squares += i128::from(rank).pow(2);
+                let of_length = lengths.entry(residues).or_default();
+                *of_length = (of_length.0 + 1, of_length.1 + i128::from(rank));
                 losses.push([loss >> 32, rank.cast_unsigned()])?;
                 by_source.add(source as usize, rank);
                 by_position.add((u128::from(ordinal) * POSITIONS / u128::from(records)) as usize, rank);
@@ -102,8 +111,24 @@ impl Observer {
                 Ok(())
             },
         )?;
+        let mut lengths: Vec<_> = lengths.into_iter().collect();
+        lengths.sort_unstable();
+        let (mut by_residues, mut by_loss) = (Spearman::of(records), Spearman::of(records));
+        lengths.into_iter().for_each(|(_, (records, ranks))| by_residues.add(records, ranks));
+        let mut ranks = 0_i128;
+        losses.sort().by_run(
+            |[loss, _]| *loss,
+            |[_, rank], place, run| {
+                ranks += i128::from(rank.cast_signed());
+                if place + 1 == run.end {
+                    by_loss.add(run.end - run.start, std::mem::take(&mut ranks));
+                }
+                Ok(())
+            },
+        )?;
         let rank_correlation =
-            RankCorrelation { length: correlation(&lengths.sort())?, loss: correlation(&losses.sort())? };
+            RankCorrelation { length: by_residues.correlation(squares), loss: by_loss.correlation(squares) };
+        let total = squares as f64;
         let mut variance = vec![
             by_source.between().explained(By::Source, records, total),
             by_position.between().explained(By::Position, records, total),

@@ -1,8 +1,6 @@
 //! Ranks without gaps for ties, their correlation, and the share of their variance between classes.
 
 use super::{By, Explained};
-use crate::error::Result;
-use crate::spill::Sorted;
 
 /// A record's rank about the mean rank, doubled: a whole number however many records share a value.
 pub(super) fn centered(run: &std::ops::Range<u64>, records: u64) -> i64 {
@@ -10,22 +8,32 @@ pub(super) fn centered(run: &std::ops::Range<u64>, records: u64) -> i64 {
     (run.start + run.end) as i64 - records as i64
 }
 
-/// Spearman's correlation of pairs: rows of one value, and the other's centered rank as it is in memory. None where
-/// either has no variance.
-pub(super) fn correlation(pairs: &Sorted<2>) -> Result<Option<f64>> {
-    let (mut product, mut of_value, mut of_rank) = (0_i128, 0_i128, 0_i128);
-    pairs.by_run(
-        |[value, _]| *value,
-        |[_, rank], _, run| {
-            let (value, rank) = (i128::from(centered(run, pairs.len())), i128::from(rank.cast_signed()));
-            product += value * rank;
-            of_value += value * value;
-            of_rank += rank * rank;
-            Ok(())
-        },
-    )?;
-    let scale = (of_value as f64).sqrt() * (of_rank as f64).sqrt();
-    Ok((scale > 0.0).then(|| (product as f64 / scale).clamp(-1.0, 1.0)))
+/// Spearman's correlation of a number with another, of which the centered ranks are known.
+pub(super) struct Spearman {
+    records: u64,
+    seen: u64,
+    product: i128,
+    squares: i128,
+}
+
+impl Spearman {
+    pub fn of(records: u64) -> Self {
+        Spearman { records, seen: 0, product: 0, squares: 0 }
+    }
+
+    /// The next larger value of the number: how many records have it, and the sum of their ranks by the other.
+    pub fn add(&mut self, records: u64, ranks: i128) {
+        let value = i128::from(centered(&(self.seen..self.seen + records), self.records));
+        self.seen += records;
+        self.product += value * ranks;
+        self.squares += i128::from(records) * value * value;
+    }
+
+    /// `squares` is the sum of all squared ranks by the other. None where either has no variance.
+    pub fn correlation(self, squares: i128) -> Option<f64> {
+        let scale = (self.squares as f64).sqrt() * (squares as f64).sqrt();
+        (scale > 0.0).then(|| (self.product as f64 / scale).clamp(-1.0, 1.0))
+    }
 }
 
 /// The variance between classes, summed up class by class.
@@ -78,21 +86,23 @@ impl Classes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spill::Sorter;
+    use std::collections::BTreeMap;
 
     /// Spearman's correlation of small whole numbers.
     fn spearman(pairs: &[(u64, u64)]) -> Option<f64> {
-        let mut by_second = Sorter::default();
-        pairs.iter().for_each(|(first, second)| by_second.push([*second, *first]).unwrap());
-        let mut ranked = Sorter::default();
-        let by_second = by_second.sort();
-        by_second
-            .by_run(
-                |row| row[0],
-                |row, _, run| ranked.push([row[1], centered(run, by_second.len()).cast_unsigned()]),
-            )
-            .unwrap();
-        correlation(&ranked.sort()).unwrap()
+        let rank = |second: u64| {
+            let below = pairs.iter().filter(|pair| pair.1 < second).count() as u64;
+            let up_to = pairs.iter().filter(|pair| pair.1 <= second).count() as u64;
+            i128::from(centered(&(below..up_to), pairs.len() as u64))
+        };
+        let mut by_first: BTreeMap<u64, (u64, i128)> = BTreeMap::new();
+        for &(first, second) in pairs {
+            let class = by_first.entry(first).or_default();
+            *class = (class.0 + 1, class.1 + rank(second));
+        }
+        let mut spearman = Spearman::of(pairs.len() as u64);
+        by_first.into_values().for_each(|(records, ranks)| spearman.add(records, ranks));
+        spearman.correlation(pairs.iter().map(|pair| rank(pair.1).pow(2)).sum())
     }
 
     #[test]

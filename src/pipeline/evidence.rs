@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::scores::{Counts, ScoreRow};
 use crate::selection::{Candidate, Candidates, Selection};
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Ids are counted for repeats in pools of up to this many records (256 MiB of hashes); larger pools are not counted.
@@ -24,9 +25,10 @@ impl Evidence {
     /// Goes through all rows, until `needless` is set.
     pub fn gather(pool: &Pool<'_>, selection: &Selection, needless: &CancelToken) -> Result<Evidence> {
         let count_ids = selection.pool.records <= MOST_IDS_COUNTED;
-        let mut ids = HashSet::with_capacity(if count_ids { selection.pool.records as usize } else { 0 });
+        let capacity = if count_ids { selection.pool.records as usize } else { 0 };
+        let mut ids = HashSet::with_capacity_and_hasher(capacity, BuildHasherDefault::<Hashed>::default());
         let mut repeated = 0;
-        let mut observer = Observer::default();
+        let mut observer = Observer::expecting(selection.pool.records);
         let mut ordinal = 0;
         let counts = pool.scores.read(&mut |rows| {
             pool.cancel.check().and_then(|()| needless.check())?;
@@ -51,4 +53,22 @@ impl Evidence {
 pub(super) fn observation(row: &ScoreRow, group: Option<u64>, kept: bool) -> Observation {
     let &ScoreRow { source, residues, loss, influence, .. } = row;
     Observation { source, residues, loss, influence, group, kept }
+}
+
+/// The hash of what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }

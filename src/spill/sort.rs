@@ -44,6 +44,13 @@ impl<const N: usize> Sorter<N> {
         Sorter { held: Vec::new(), most, file: None, runs: Vec::new() }
     }
 
+    /// For about so many rows: the memory is taken once, and not again and again as it grows.
+    pub fn expecting(rows: u64) -> Self {
+        let mut sorter = Sorter::default();
+        sorter.held.reserve(sorter.most.min(usize::try_from(rows).unwrap_or(usize::MAX)));
+        sorter
+    }
+
     pub fn push(&mut self, row: Row<N>) -> Result<()> {
         if self.held.len() >= self.most {
             self.write_run()?;
@@ -92,7 +99,9 @@ impl<const N: usize> Sorted<N> {
         let runs: Vec<Run<N>> =
             self.runs.iter().map(|run| Run { left: run.clone(), read: Vec::new().into_iter() }).collect();
         let mut rows = Rows { sorted: self, held: self.held.iter(), runs, next: BinaryHeap::new() };
-        (0..=rows.runs.len()).try_for_each(|run| rows.refill(run))?;
+        if !self.runs.is_empty() {
+            (0..=rows.runs.len()).try_for_each(|run| rows.refill(run))?;
+        }
         Ok(rows)
     }
 
@@ -158,6 +167,10 @@ impl<const N: usize> Rows<'_, N> {
     }
 
     fn advance(&mut self) -> Result<Option<Row<N>>> {
+        if self.runs.is_empty() {
+            // nothing to merge
+            return Ok(self.held.next().copied());
+        }
         let Some(Reverse((row, run))) = self.next.pop() else { return Ok(None) };
         self.refill(run)?;
         Ok(Some(row))
