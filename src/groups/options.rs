@@ -14,7 +14,7 @@ pub struct GroupOptions {
     /// Groups of records that are alike: a table (two tab-separated columns, id and group, as MMseqs2 and other
     /// clusterers write them in either order, or CD-HIT's .clstr; in any compression), `header:REGEX` (what the first
     /// capture of the expression finds in a record's header), `source` (the file that a record is in) or `near`
-    /// (near-duplicates, by common k-mers of their sequences)
+    /// (near-duplicates, by common k-mers of their sequences). Without it, what needs groups has those of `near`
     #[arg(long, env = "BIOPRUNE_GROUPS", value_name = "TABLE|header:REGEX|source|near")]
     #[schema(value_type = Option<String>, example = "s3://b/clusters.tsv")]
     pub groups: Option<GroupSource>,

@@ -53,7 +53,7 @@ pub fn prune(request: &PruneRequest, context: &Context) -> Result<PruneSummary> 
         outputs,
         keep: request.keep,
         strategy: &request.strategy,
-        groups: &request.groups,
+        groups: request.strategy.groups(&request.groups),
         seed: request.objective.seed,
         threads: session.threads,
         started,

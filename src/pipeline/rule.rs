@@ -3,7 +3,7 @@
 use super::StrategyOptions;
 use super::validate::InvalidField;
 use crate::error::Result;
-use crate::groups::GroupOptions;
+use crate::groups::{GroupOptions, GroupSource};
 use crate::selection::{Cap, LengthHistogram, Rule, Strategy, Stratify, StratifyBy};
 
 /// The share of the highest influence that `coverage` leaves out, as published.
@@ -45,25 +45,16 @@ impl StrategyOptions {
         })
     }
 
-    /// Whether the groups that the strategy needs are there, and nothing is asked that it cannot follow.
-    pub(super) fn check_groups(&self, groups: &GroupOptions) -> Result<(), InvalidField> {
-        let invalid = |field, message: &str| Err(InvalidField { field, message: message.to_string() });
-        if groups.groups.is_none() {
-            let needed = if self.cap_per_group.is_some() {
-                "a cap per group needs to know the groups"
-            } else if self.stratify == Some(StratifyBy::Group) {
-                "strata by group need to know the groups"
-            } else if self.strategy == Strategy::Balanced {
-                "the strategy balanced needs to know the groups"
-            } else {
-                return Ok(());
-            };
-            return invalid(
-                "groups",
-                &format!("{needed}: allowed are a table, header:REGEX, source and near"),
-            );
+    /// The groups that were asked for; where a strategy needs groups and none were named, those of near-duplicates.
+    pub(super) fn groups(&self, asked: &GroupOptions) -> GroupOptions {
+        let needs_groups = self.cap_per_group.is_some()
+            || self.stratify == Some(StratifyBy::Group)
+            || self.strategy == Strategy::Balanced;
+        if asked.groups.is_some() || !needs_groups {
+            return asked.clone();
         }
-        Ok(())
+        log::info!("no groups were named: near-duplicates are the groups (--groups near)");
+        GroupOptions { groups: Some(GroupSource::Near), ..asked.clone() }
     }
 
     /// Whether strata and budget are left to the selection that is matched.
@@ -121,6 +112,23 @@ mod tests {
             (Strategy::Balanced, chosen(StratifyBy::Length, Shares::Proportional, By::Influence, 0.0)),
         ] {
             assert_eq!(kept(&of(strategy)), kept(&choices), "{strategy:?}");
+        }
+    }
+
+    #[test]
+    fn what_needs_groups_has_those_of_near_duplicates_where_none_are_named() {
+        let none = StrategyOptions::default();
+        let named = GroupOptions { groups: Some(GroupSource::Source), groups_columns: None };
+        for (needs, options) in [
+            (false, none.clone()),
+            (true, StrategyOptions { strategy: Strategy::Balanced, ..none.clone() }),
+            (true, StrategyOptions { cap_per_group: Some(Cap::Auto), ..none.clone() }),
+            (true, StrategyOptions { stratify: Some(StratifyBy::Group), ..none.clone() }),
+            (false, StrategyOptions { stratify: Some(StratifyBy::Length), ..none }),
+        ] {
+            let found = options.groups(&GroupOptions::default()).groups;
+            assert_eq!(matches!(found, Some(GroupSource::Near)), needs, "{options:?}");
+            assert!(found.is_some() == needs && options.groups(&named) == named);
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn select(request: &SelectRequest, context: &Context) -> Result<SelectSummar
         outputs: Vec::new(),
         keep: request.keep,
         strategy: &request.strategy,
-        groups: &request.groups,
+        groups: request.strategy.groups(&request.groups),
         seed: request.seed.unwrap_or(metadata.seed),
         threads: 1,
         started,
@@ -106,7 +106,7 @@ pub(super) struct Job<'a> {
     pub outputs: Vec<OutputFile>,
     pub keep: Budget,
     pub strategy: &'a StrategyOptions,
-    pub groups: &'a GroupOptions,
+    pub groups: GroupOptions,
     pub seed: u64,
     pub threads: usize,
     pub started: Started,
@@ -120,7 +120,7 @@ impl Job<'_> {
         output: &Location,
         context: &Context,
     ) -> Result<SelectSummary> {
-        let groups = groups::read(self.groups, scores, dataset, context)?;
+        let groups = groups::read(&self.groups, scores, dataset, context)?;
         let rule = self.rule(scores, context)?;
         let pool = Pool { scores, groups: groups.as_ref(), cancel: &context.cancel };
         let selection = find(&pool, &rule, self.keep, self.seed)?;
@@ -159,7 +159,6 @@ impl Job<'_> {
     }
 
     fn rule(&self, scores: &Scores, context: &Context) -> Result<Rule> {
-        self.strategy.check_groups(self.groups)?;
         match (self.strategy.strategy, &self.strategy.match_selection) {
             (Strategy::RandomMatched, Some(selection)) => {
                 self.strategy.check_matched()?;

@@ -98,7 +98,6 @@ impl StrategyOptions {
         if groups.groups_columns.is_some() && !matches!(groups.groups, Some(GroupSource::Table(_))) {
             return invalid("groups_columns", "allowed only with a table of groups");
         }
-        self.check_groups(groups)?;
         self.check_matched()?;
         match (self.strategy, &self.match_selection) {
             (Strategy::RandomMatched, None) => {
@@ -246,21 +245,6 @@ mod tests {
     #[test]
     fn a_matched_draw_needs_its_selection() {
         assert_eq!(prune("strategy", json!("random-matched")).validate().unwrap_err().field, "match");
-    }
-
-    #[test]
-    fn what_uses_groups_needs_them() {
-        for (field, value) in [
-            ("cap_per_group", "auto"),
-            ("cap_per_group", "7"),
-            ("stratify", "group"),
-            ("strategy", "balanced"),
-        ] {
-            let mut request = prune(field, json!(value));
-            assert_eq!(request.validate().unwrap_err().field, "groups", "{value}");
-            request.groups.groups = Some("header:^([^|]+)".parse().unwrap());
-            assert_eq!(request.validate(), Ok(()), "{value}");
-        }
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub enum Strategy {
     Random,
     /// A control: a draw with the length distribution of another selection (--match)
     RandomMatched,
-    /// At most so many of a group (--groups, --cap-per-group), length strata with proportional budgets, the highest
-    /// influence inside each
+    /// At most so many of a group (--groups, else of near-duplicates; --cap-per-group), length strata with proportional
+    /// budgets, the highest influence inside each
     Balanced,
 }
 

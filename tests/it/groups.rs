@@ -278,10 +278,20 @@ fn groups_that_do_not_fit_are_refused_with_what_is_wrong() {
         (&["--groups", "not-there.tsv"], 66, "not-there.tsv"),
         (&["--groups", "header:[^|]+"], 2, "capture"),
         (&["--groups", &twice, "--groups-columns", "id,family"], 65, "no column \"id\""),
-        (&[], 2, "needs to know the groups"),
     ] {
         let (found, message) = with(groups);
         assert_eq!(found, Some(status), "{groups:?}: {message}");
         assert!(message.contains(expected), "{groups:?}: {message}");
+    }
+}
+
+#[test]
+fn without_groups_what_needs_them_has_near_duplicates() {
+    let scored = &*SCORED;
+    for strategy in [&["--strategy", "balanced"][..], &["--cap-per-group", "2"]] {
+        let [found, named] = [&[][..], &["--groups", "near"]]
+            .map(|groups| scored.select(&[strategy, &["--keep", "20%"], groups].concat()));
+        assert_eq!(found.coreset(), named.coreset(), "{strategy:?}");
+        assert_eq!(found.manifest()["groups"]["from"], "near");
     }
 }
