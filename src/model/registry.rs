@@ -13,11 +13,15 @@ struct Embedded {
     bytes: &'static [u8],
 }
 
-const EMBEDDED: [Embedded; 2] = [
+const EMBEDDED: [Embedded; 3] = [
     Embedded { name: "rna-nano", bytes: include_bytes!("../../models/rna-nano/rna-nano.safetensors") },
     Embedded {
         name: "protein-nano",
         bytes: include_bytes!("../../models/protein-nano/protein-nano.safetensors"),
+    },
+    Embedded {
+        name: "rna-hairpins",
+        bytes: include_bytes!("../../models/rna-hairpins/rna-hairpins.safetensors"),
     },
 ];
 

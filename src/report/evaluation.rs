@@ -113,7 +113,7 @@ impl Evaluation {
             format!(
                 "the trained models have learned next to nothing: the best condition's held-out loss is {best:.4} nats, and \
                  {by} {known:.4}. What is best for so short a training need not be best for a \
-                 longer one: more --steps or a larger model tell more"
+                 longer one: more --steps, a larger model or one to go on from (--init; of RNA, rna-hairpins) tell more"
             )
         })
     }

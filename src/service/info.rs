@@ -20,7 +20,7 @@ pub(super) struct Info {
     #[schema(example = "auto")]
     pub default_model: String,
     /// Models that are held in the program; `/v1/models` tells more
-    #[schema(example = json!(["rna-nano", "protein-nano"]))]
+    #[schema(example = json!(["rna-nano", "protein-nano", "rna-hairpins"]))]
     pub models: Vec<String>,
     /// What is refused beyond
     pub limits: Limits,

@@ -257,7 +257,7 @@ fn health_models_metrics_and_docs_are_served_without_anything_from_outside() {
     let models = server.get("/v1/models").json();
     let names: Vec<&str> =
         models["models"].as_array().unwrap().iter().filter_map(|m| m["name"].as_str()).collect();
-    assert_eq!(names, ["rna-nano", "protein-nano"]);
+    assert_eq!(names, ["rna-nano", "protein-nano", "rna-hairpins"]);
     assert!(server.get("/metrics").body.contains("bioprune_"));
     let page = server.get("/docs/");
     assert_eq!(page.status, 200);

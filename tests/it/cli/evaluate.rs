@@ -179,7 +179,7 @@ fn trainings_go_on_from_a_model_and_are_anew_once_it_is_another() {
     for (flags, status, said) in [
         ("--init protein-nano", 65, "RNA"),
         ("--init missing.safetensors", 66, "missing.safetensors"),
-        ("--init start.safetensors --layers 2", 64, "--layers"),
+        ("--init start.safetensors --layers 2", 2, "--layers"),
     ] {
         let output = evaluate(flags);
         assert_eq!(output.status.code(), Some(status), "{flags}: {}", stderr(&output));

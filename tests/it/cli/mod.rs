@@ -129,7 +129,7 @@ fn models_are_listed_as_json_and_shown_one_by_one() {
     let models: Vec<serde_json::Value> = serde_json::from_slice(&list.stdout).unwrap();
     let embedded = models.iter().filter(|model| model["status"] == "embedded");
     let names: Vec<&str> = embedded.map(|model| model["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["rna-nano", "protein-nano"]);
+    assert_eq!(names, ["rna-nano", "protein-nano", "rna-hairpins"]);
     for name in names {
         let shown = run(&["models", "show", name]);
         assert_eq!(shown.status.code(), Some(0), "{name}");
