@@ -4,6 +4,7 @@ use super::join::{Join, Joined};
 use super::names::{NONE, Names};
 use super::near::Near;
 use super::options::{GroupOptions, GroupSource};
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::sequence::Source;
 use crate::spill::{Column, ColumnWriter};
@@ -83,14 +84,14 @@ impl Grouper {
     ///
     /// # Errors
     /// `BadInput` where no record has a group, or a table gives a record two.
-    pub fn finish(self) -> Result<Groups> {
+    pub fn finish(self, cancel: &CancelToken) -> Result<Groups> {
         let by_header = matches!(self.form, Form::Header { .. });
         let (column, names, unknown, sources) = match self.form {
             Form::Header { names, column, .. } | Form::Source { names, column } => {
                 (column.finish()?, names, 0, Vec::new())
             }
             Form::Near(near) => {
-                let (column, names) = near.finish()?;
+                let (column, names) = near.finish(cancel)?;
                 (column, names, 0, Vec::new())
             }
             Form::Table(mut join) => {
@@ -160,7 +161,7 @@ mod tests {
         let options = GroupOptions { groups: Some(spec.parse()?), groups_columns: None };
         let mut grouper = Grouper::open(&options, &Storage::from_env().unwrap(), &[])?.unwrap();
         headers.iter().zip(0..).for_each(|(header, i)| grouper.add(i / 2, header.as_bytes(), b"").unwrap());
-        grouper.finish()
+        grouper.finish(&CancelToken::default())
     }
 
     fn names(groups: &Groups) -> Vec<String> {

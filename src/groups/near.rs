@@ -7,6 +7,7 @@
 //! each record are held.
 
 use super::names::{NONE, Names, number};
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::spill::{Column, ColumnWriter, Sorter};
 
@@ -21,6 +22,9 @@ const COMPARED: (usize, usize) = (8, 4);
 /// Lengths of the k-mers that make candidates: more of them than there are records, so that those of one k-mer are
 /// related.
 const SHARED: (usize, usize) = (14, 6);
+
+/// Rows that are gone through between two looks at whether the job goes on.
+const CHECKED: u64 = 1 << 16;
 
 /// Is given the sequences of a pool in input order.
 #[derive(Default)]
@@ -60,26 +64,30 @@ impl Near {
     }
 
     /// The group of each record; the name of one is the id of its longest record.
-    pub fn finish(self) -> Result<(Column, Names)> {
+    pub fn finish(self, cancel: &CancelToken) -> Result<(Column, Names)> {
         let (sketches, ranks, numbers) =
             (self.sketches.finish()?, self.ranks.finish()?, self.numbers.finish()?);
         let rank = |record: u32| ranks.get(u64::from(record)).unwrap_or_default();
         let mut forest = Forest((0..self.records).collect());
-        let mut center = 0;
-        self.shared.sort().by_run(
-            |[hash, ..]| *hash,
-            |[_, _, record], place, run| {
-                let record = *record as u32;
-                if place == run.start {
-                    center = record;
-                } else if forest.root(center) != forest.root(record)
-                    && alike(&sketch_of(&sketches, center), &sketch_of(&sketches, record)) >= ALIKE
-                {
-                    forest.join(center, record, rank);
+        let candidates = self.shared.sort();
+        let mut center = None;
+        for (row, place) in candidates.rows()?.zip(0_u64..) {
+            if place.is_multiple_of(CHECKED) {
+                cancel.check()?;
+            }
+            let [hash, _, record] = row?;
+            let record = record as u32;
+            match center {
+                Some((same, center)) if same == hash => {
+                    if forest.root(center) != forest.root(record)
+                        && alike(&sketch_of(&sketches, center), &sketch_of(&sketches, record)) >= ALIKE
+                    {
+                        forest.join(center, record, rank);
+                    }
                 }
-                Ok(())
-            },
-        )?;
+                _ => center = Some((hash, record)),
+            }
+        }
         let mut column = ColumnWriter::default();
         let mut shared = vec![false; self.records as usize];
         for record in 0..self.records {
@@ -101,19 +109,34 @@ fn folded(sequence: &[u8]) -> Vec<u8> {
         b'T' => b'U',
         byte => byte,
     };
-    let nucleotides = sequence.iter().all(|byte| b"ACGTUNacgtun".contains(byte));
+    let nucleotides = sequence.iter().all(|byte| matches!(fold(byte), b'A' | b'C' | b'G' | b'U' | b'N'));
     if nucleotides { sequence.iter().map(fold).collect() } else { sequence.to_ascii_uppercase() }
 }
 
 /// The lowest hashes of a sequence's k-mers, in order; of a shorter sequence's, that of itself.
 fn lowest(sequence: &[u8], (of_nucleotides, of_protein): (usize, usize)) -> Vec<u64> {
-    let nucleotides = sequence.iter().all(|byte| b"ACGUN".contains(byte));
+    let nucleotides = sequence.iter().all(|byte| matches!(byte, b'A' | b'C' | b'G' | b'U' | b'N'));
     let k = if nucleotides { of_nucleotides } else { of_protein };
     let mut hashes: Vec<u64> = sequence.windows(k.min(sequence.len()).max(1)).map(number).collect();
+    // Some more than are wanted, as k-mers may repeat; where they repeat often, all.
+    let some = SKETCH + SKETCH / 2;
+    if hashes.len() > some {
+        hashes.select_nth_unstable(some);
+        let mut lowest = hashes[..some].to_vec();
+        sort_distinct(&mut lowest);
+        if lowest.len() == SKETCH {
+            return lowest;
+        }
+    }
+    sort_distinct(&mut hashes);
+    hashes
+}
+
+/// Leaves the lowest [`SKETCH`] different ones, in order.
+fn sort_distinct(hashes: &mut Vec<u64>) {
     hashes.sort_unstable();
     hashes.dedup();
     hashes.truncate(SKETCH);
-    hashes
 }
 
 fn sketch_of(sketches: &Column, record: u32) -> [u64; SKETCH] {
@@ -178,8 +201,19 @@ mod tests {
         sequences.iter().enumerate().for_each(|(i, sequence)| {
             near.add(i.to_string().as_bytes(), sequence).unwrap();
         });
-        let (column, _) = near.finish().unwrap();
+        let (column, _) = near.finish(&CancelToken::default()).unwrap();
         (0..column.len()).map(|i| column.get(i).unwrap()).collect()
+    }
+
+    #[test]
+    fn sketches_are_the_lowest_of_all_hashes_however_often_k_mers_repeat() {
+        let (rna, repeat) = (random(5, 300, b"ACGU"), b"ACGUU".repeat(60));
+        for sequence in [&rna[..], &rna[..30], &rna[..5], &repeat, &[&repeat[..], &rna[..40]].concat(), b""] {
+            let mut all: Vec<u64> = sequence.windows(8.min(sequence.len()).max(1)).map(number).collect();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(lowest(sequence, COMPARED), all[..all.len().min(SKETCH)]);
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) fn read(
             }
         })
     })?;
-    grouper.finish().map(Some)
+    grouper.finish(&context.cancel).map(Some)
 }
 
 /// Records of a dataset, found by their places in input order.

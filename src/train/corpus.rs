@@ -2,6 +2,7 @@
 
 use super::EncodedRecord;
 use super::random::{draw_bytes, unit};
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::groups::{GroupOptions, GroupSource, Grouper};
 use crate::sequence::Source;
@@ -118,8 +119,9 @@ impl Splitter {
 
     /// Where the records belong, in their order.
     pub fn finish(self) -> Result<Vec<Dealt>> {
-        let groups = self.groups.map(Grouper::finish).transpose()?;
-        let larger = self.larger.map(Grouper::finish).transpose()?;
+        let finish = |grouper: Grouper| grouper.finish(&CancelToken::default());
+        let groups = self.groups.map(finish).transpose()?;
+        let larger = self.larger.map(finish).transpose()?;
         let mut numbers: HashMap<(Option<u64>, u64), u32> = HashMap::new();
         let mut all = Vec::with_capacity(self.hashes.len());
         for (&hash, ordinal) in self.hashes.iter().zip(0..) {

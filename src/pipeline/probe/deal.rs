@@ -96,7 +96,7 @@ impl Deal {
                 labels.source.uri
             )));
         }
-        let groups = grouper.map(Grouper::finish).transpose()?;
+        let groups = grouper.map(|grouper| grouper.finish(&context.cancel)).transpose()?;
         let mut numbers = HashMap::new();
         for (&label, ordinal) in order.iter().zip(0..) {
             let Some(record) = &mut records[label] else { continue };

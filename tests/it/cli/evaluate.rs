@@ -178,7 +178,7 @@ fn trainings_go_on_from_a_model_and_are_anew_once_it_is_another() {
 
     for (flags, status, said) in [
         ("--init protein-nano", 65, "RNA"),
-        ("--init missing.safetensors", 66, "missing.safetensors"),
+        ("--init missing.safetensors", 69, "missing.safetensors"),
         ("--init start.safetensors --layers 2", 2, "--layers"),
     ] {
         let output = evaluate(flags);
