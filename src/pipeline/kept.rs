@@ -21,6 +21,8 @@ pub(super) struct Kept {
     shelves: Vec<Shelf>,
     /// Which shelf a record's gradient is in, its loss and its place there
     records: HashMap<Key, (usize, f64, Place)>,
+    /// How long it took to compute what was kept
+    pub seconds: f64,
 }
 
 /// Memory to read gradients into.

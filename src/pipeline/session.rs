@@ -164,9 +164,12 @@ impl<'a> Session<'a> {
         let workers = in_order(workers, &self.context.cancel, next, |(records, tokens)| {
             tracker.advance(records, tokens)
         })?;
-        tracker.finish();
+        let (_, seconds) = tracker.finish();
         workers.iter().try_for_each(|worker| sum.merge(&worker.sum))?;
-        let kept: Kept = workers.into_iter().map(|worker| worker.keeper).collect();
+        let mut kept: Kept = workers.into_iter().map(|worker| worker.keeper).collect();
+        if kept.len() > 0 {
+            kept.seconds = seconds;
+        }
         if scored_next && (kept.len() as u64) < sum.count {
             log::info!("gradients of {} of {} records are kept for their scores", kept.len(), sum.count);
         }
@@ -175,7 +178,7 @@ impl<'a> Session<'a> {
 
     /// Scores the records of a shard that come after (source, position) `last`; hands the rows over in input order,
     /// with what became of the records up to the last of them. Gives the counts of the records left out at the end,
-    /// the tokens of those scored and the seconds it took.
+    /// the tokens of those scored and the seconds it took, with those of what was kept for it.
     pub fn score(
         &self,
         (curvature, kept): (&Curvature, &Kept),
@@ -203,7 +206,7 @@ impl<'a> Session<'a> {
             tracker.advance(scored.rows.len() as u64, scored.tokens)
         })?;
         let (tokens, seconds) = tracker.finish();
-        Ok((reading.into_counts(), tokens, seconds))
+        Ok((reading.into_counts(), tokens, seconds + kept.seconds))
     }
 
     /// Counts what goes through the encoder, batch by batch.
