@@ -102,7 +102,7 @@ pub struct ScoreOptions {
 #[serde(default)]
 pub struct StrategyOptions {
     /// How records are chosen
-    #[arg(long, value_enum, default_value = "coverage")]
+    #[arg(long, value_enum, default_value = "balanced")]
     pub strategy: Strategy,
 
     /// Share of the highest influence that is left out, in [0, 1); 0.1 for `coverage`, else 0

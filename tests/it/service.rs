@@ -28,7 +28,7 @@ fn the_same_request_finds_its_job() {
     let again = service.post("/v1/select", &selection("out"));
     assert_eq!((again.status, id(&again)), (200, id(&first)));
     let mut spelled_out = selection("out");
-    spelled_out["strategy"] = json!("coverage");
+    spelled_out["strategy"] = json!("balanced");
     assert_eq!(id(&service.post("/v1/select", &spelled_out)), id(&first), "a default that is spelled out");
     service.engine.storage.put("s3://b/scores.parquet", "2");
     assert_ne!(id(&service.post("/v1/select", &selection("out"))), id(&first), "other data");
