@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_needs_groups_has_those_of_near_duplicates_where_none_are_named() {
-        let none = StrategyOptions::default();
+        let none = StrategyOptions { strategy: Strategy::Random, ..StrategyOptions::default() };
         let named = GroupOptions { groups: Some(GroupSource::Source), groups_columns: None };
         for (needs, options) in [
             (false, none.clone()),
