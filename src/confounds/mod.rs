@@ -2,7 +2,7 @@
 //!
 //! [`Observer`] is given every scored record, in input order, and gives the [`Confounds`]: rank correlations of the
 //! influence, shares of its variance, and what pool and coreset are made of. Everything is exact, in memory that grows
-//! with the number of files alone.
+//! with the number of files and of different lengths alone.
 //!
 //! Variance is that of the influence's *rank*: influence has a heavy tail, in which a few records would decide
 //! everything, and selections go by ranks.
