@@ -43,15 +43,17 @@ pub(super) struct Near {
 
 impl Near {
     pub fn add(&mut self, id: &[u8], sequence: &[u8]) -> Result<()> {
-        let sequence = folded(sequence);
+        let (sequence, nucleotides) = folded(sequence);
+        let k = |(of_nucleotides, of_protein)| if nucleotides { of_nucleotides } else { of_protein };
         let of_sequence = number(&sequence);
         self.names.keep(of_sequence, id);
         // The longest first; ties by the sequence, so that the order of the records changes nothing.
         let rank = u64::from(u32::MAX - sequence.len() as u32) << 32 | of_sequence >> 32;
-        for hash in lowest(&sequence, SHARED) {
+        for hash in lowest(&sequence, k(SHARED)) {
             self.shared.push([hash, rank, u64::from(self.records)])?;
         }
-        for hash in lowest(&sequence, COMPARED).into_iter().chain(std::iter::repeat(u64::MAX)).take(SKETCH) {
+        for hash in lowest(&sequence, k(COMPARED)).into_iter().chain(std::iter::repeat(u64::MAX)).take(SKETCH)
+        {
             self.sketches.push(hash)?;
         }
         self.ranks.push(rank)?;
@@ -103,20 +105,20 @@ impl Near {
     }
 }
 
-/// Upper case, with U for T.
-fn folded(sequence: &[u8]) -> Vec<u8> {
+/// Upper case, of nucleotides with U for T; and whether it is of nucleotides.
+fn folded(sequence: &[u8]) -> (Vec<u8>, bool) {
     let fold = |byte: &u8| match byte.to_ascii_uppercase() {
         b'T' => b'U',
         byte => byte,
     };
     let nucleotides = sequence.iter().all(|byte| matches!(fold(byte), b'A' | b'C' | b'G' | b'U' | b'N'));
-    if nucleotides { sequence.iter().map(fold).collect() } else { sequence.to_ascii_uppercase() }
+    let folded =
+        if nucleotides { sequence.iter().map(fold).collect() } else { sequence.to_ascii_uppercase() };
+    (folded, nucleotides)
 }
 
 /// The lowest hashes of a sequence's k-mers, in order; of a shorter sequence's, that of itself.
-fn lowest(sequence: &[u8], (of_nucleotides, of_protein): (usize, usize)) -> Vec<u64> {
-    let nucleotides = sequence.iter().all(|byte| matches!(byte, b'A' | b'C' | b'G' | b'U' | b'N'));
-    let k = if nucleotides { of_nucleotides } else { of_protein };
+fn lowest(sequence: &[u8], k: usize) -> Vec<u64> {
     let mut hashes: Vec<u64> = sequence.windows(k.min(sequence.len()).max(1)).map(number).collect();
     // Some more than are wanted, as k-mers may repeat; where they repeat often, all.
     let some = SKETCH + SKETCH / 2;
@@ -212,7 +214,7 @@ mod tests {
             let mut all: Vec<u64> = sequence.windows(8.min(sequence.len()).max(1)).map(number).collect();
             all.sort_unstable();
             all.dedup();
-            assert_eq!(lowest(sequence, COMPARED), all[..all.len().min(SKETCH)]);
+            assert_eq!(lowest(sequence, COMPARED.0), all[..all.len().min(SKETCH)]);
         }
     }
 

@@ -236,9 +236,11 @@ impl Records {
             let Some(part) = self.parts.front() else { return Ok(None) };
             match self.open(part)? {
                 None => drop(self.parts.pop_front()),
-                current => {
-                    self.current = current;
-                    self.pass_over(0, 0);
+                Some(mut opened) => {
+                    if part.source == self.from.0 as usize {
+                        opened.pass_over(self.from.1);
+                    }
+                    self.current = Some(opened);
                 }
             }
         }
