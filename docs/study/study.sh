@@ -7,6 +7,7 @@
 # OUT    folder for the results (default: study-results)
 # BIOPRUNE, THREADS, SEEDS, STEPS   program (default: bioprune), threads (0: all), seeds of a claim (5), steps of a training
 # STRATEGIES, CONTROLS   of the parts that make claims (default: all of them)
+# CAPPED  1: the coresets of every strategy are drawn under the cap of a group, not those of balanced alone
 # START   what models of RNA begin at: hairpins (default; a model that knows nothing but how random hairpins pair) or random (weights).
 #         Each has an OUT of its own.
 set -euo pipefail
@@ -20,6 +21,7 @@ STEPS=${STEPS:-1500}
 STRATEGIES=${STRATEGIES:-top-k,coverage,balanced}
 CONTROLS=${CONTROLS:-records,residues,lengths,composition,cap,ten-times,everything}
 START=${START:-hairpins}
+CAPPED=${CAPPED:+--cap-coresets}
 HERE=$(cd "$(dirname "$0")" && pwd)
 
 RNA=$DATA/rna/rfam14.2_seed.fa.gz
@@ -71,7 +73,7 @@ evaluate() { # NAME MODEL SPLIT OPTIONS AND INPUTS...
     local -n evaluated_split=$3
     shift 3
     "$BIOPRUNE" evaluate -o "$OUT/$name" --model "$model" "${evaluated_split[@]}" --seeds "$SEEDS" --steps "$STEPS" \
-        --threads "$THREADS" "$@"
+        --threads "$THREADS" ${CAPPED:+"$CAPPED"} "$@"
 }
 
 # id, sequence and so on, tab-separated, become FASTA; a file that is there is whole.
@@ -169,7 +171,7 @@ part() {
 }
 
 mkdir -p "$OUT"
-[ $# -gt 0 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
 for name in "$@"; do
     part "$name"
 done

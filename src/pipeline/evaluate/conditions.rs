@@ -32,6 +32,8 @@ pub(super) enum Kind {
         scoring: usize,
         strategy: Strategy,
         keep: Budget,
+        /// Under the cap of a group
+        capped: bool,
     },
     /// Made by the user
     Given(Vec<u32>),
@@ -192,13 +194,15 @@ pub(super) fn plan(
     for (scoring, named) in scored.iter().enumerate() {
         for &strategy in &request.strategies {
             for &keep in &request.keep {
+                let capped = strategy == Strategy::Balanced || request.cap_coresets;
                 let name = format!(
-                    "{}{}{}",
+                    "{}{}{}{}",
                     value_name(&strategy),
+                    if capped && strategy != Strategy::Balanced { "-capped" } else { "" },
                     sweeps(scored.len() > 1, format!("/{}", named.name)),
                     sweeps(request.keep.len() > 1, format!("@{keep}")),
                 );
-                let kind = Kind::Coreset { scoring, strategy, keep };
+                let kind = Kind::Coreset { scoring, strategy, keep, capped };
                 conditions.push(Condition { name, kind, cap: request.cap_per_group, controls: Vec::new() });
             }
         }
@@ -264,12 +268,12 @@ impl Condition {
             Kind::Capped(records) => {
                 scored[0].draw(&Rule::random().capped(self.cap), Budget::Records(*records), seed)
             }
-            Kind::Coreset { scoring, strategy, keep } => {
+            Kind::Coreset { scoring, strategy, keep, capped } => {
                 if *strategy == Strategy::RandomMatched {
                     return Err(Error::usage("random-matched is a control here: --controls lengths"));
                 }
                 let mut options = StrategyOptions { strategy: *strategy, ..StrategyOptions::default() };
-                if *strategy == Strategy::Balanced {
+                if *capped {
                     options.cap_per_group = Some(self.cap);
                 }
                 let rule = options.rule(None)?;

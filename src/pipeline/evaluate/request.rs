@@ -73,6 +73,11 @@ pub struct EvaluateRequest {
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     pub cap_per_group: Cap,
 
+    /// Draw the coresets of every strategy under that cap, not those of `balanced` alone
+    #[arg(long)]
+    #[serde(default)]
+    pub cap_coresets: bool,
+
     #[command(flatten)]
     #[serde(flatten)]
     pub model: ModelOptions,

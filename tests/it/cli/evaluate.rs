@@ -136,6 +136,32 @@ fn without_groups_near_duplicates_are_held_out_and_controls_match_the_compositio
 }
 
 #[test]
+fn coresets_of_any_strategy_are_drawn_under_the_cap_where_that_is_asked_for() {
+    let folder = TempDir::new().unwrap();
+    inputs(folder.path());
+    let arguments = "evaluate all.fa -o out --json --keep 10% --strategies random,balanced --cap-coresets --cap-per-group 4 \
+                     --controls records,cap --seeds 1 --steps 10 --groups header:^([^|]+) --step-tokens 512 --layers 1 \
+                     --hidden-size 16 --heads 2 --max-tokens 64 --mask-passes 1 --sample 50";
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
+    let output = bioprune(&arguments).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let evaluation = json(&folder.path().join("out/evaluation.json"));
+    let conditions = evaluation["conditions"].as_array().unwrap();
+    let losses = |holds: &dyn Fn(&str) -> bool| {
+        let found = conditions.iter().find(|condition| holds(condition["name"].as_str().unwrap())).unwrap();
+        found["trainings"][0]["new_groups"].clone()
+    };
+    let coreset = losses(&|name| name == "random-capped");
+    // controls are called after their numbers
+    let control = |name: &str| {
+        name.strip_prefix("random-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    assert_eq!(coreset, losses(&|name| control(name) && name.ends_with("-capped")));
+    assert_ne!(coreset, losses(&|name| control(name) && !name.ends_with("-capped")));
+    assert_ne!(coreset, losses(&|name| name == "balanced"));
+}
+
+#[test]
 fn trainings_go_on_from_a_model_and_are_anew_once_it_is_another() {
     let folder = TempDir::new().unwrap();
     inputs(folder.path());
