@@ -60,8 +60,9 @@ package:
     cargo build --locked --release
     packaging/package.sh "${CARGO_TARGET_DIR:-target}/release/bioprune" dist/
 
-# everything that needs a GPU: the build, each family against the CPU, then speeds beside the card's own
+# everything that needs a GPU: each family against the CPU, then speeds beside the card's own and the effect of the batch
 gpu-check:
-    BIOPRUNE_TEST_GPU=0 cargo test --locked --release --features cuda --test it -- candles_form --nocapture
+    cargo test --locked --release --features cuda --test it -- gpu:: --ignored --nocapture --test-threads 1
     cargo bench --locked --features cuda --bench models -- --gpu bf16
     cargo bench --locked --features cuda --bench models -- --gpu f32
+    for tokens in 4096 8192 16384 65536; do BIOPRUNE_BENCH_TOKENS=$tokens cargo bench --locked --features cuda --bench models -- --gpu bf16 rna-fm esm2-650m; done

@@ -1,24 +1,35 @@
 //! Published sizes of every family with random weights: load time, tokens per second, peak memory.
 //!
-//! `cargo bench --bench models [-- NAME...]`, for example `-- esm2-650m`; without names all of them. `--gpu f32` and
-//! `--gpu bf16` (with `--features cuda`) run them on the first GPU, and measure its own rate of multiplying first. Each
-//! runs in a process of its own, so that the peak is its own; prints figures, never asserts them. `--write FOLDER` writes a
-//! model of RNA-FM's size and records for it instead, for `benches/peers/`.
+//! `cargo bench --bench models [-- NAME...]`, for example `-- esm2-650m`; without names all of them. `--cpu bf16` takes that
+//! precision; `--gpu f32` and `--gpu bf16` (with `--features cuda`) run them on the first GPU, in batches of BIOPRUNE_BENCH_TOKENS tokens (32,768), and
+//! measure its own rate of multiplying first. Each runs in a process of its own, so that the peak is its own; prints
+//! figures, never asserts them. `--write FOLDER` writes a model of RNA-FM's size and records for it instead, for
+//! `benches/peers/`.
+
+#[path = "support/random_model.rs"]
+mod random_model;
 
 use bioprune::batching::Example;
-use bioprune::influence::{CurvatureSum, Gradients, Objective, Task, accumulate};
-use bioprune::model::{Architecture, Dimensions, Placement, esm2, esmc, load, rna_fm};
+use bioprune::influence::{Curvature, CurvatureForm, Damping, Engine, Estimator, Objective, Task};
+use bioprune::model::{
+    Architecture, DeviceChoice, Dimensions, Placement, PrecisionChoice, esm2, esmc, load, rna_fm,
+};
+use bioprune::pipeline::CancelToken;
 use bioprune::process;
 use bioprune::random::SplitMix;
 use bioprune::storage::Storage;
 use candle_core::{DType, Device, Tensor};
-use std::io::{BufWriter, Write};
+use random_model::write;
+use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// Residues of the records that are scored: what RNAcentral and UniRef hold on average lies around it.
-const LENGTH: usize = 200;
-/// Mean tokens that are scored for each 100 M weights less: enough for a steady rate, little enough to wait for.
+/// Fewest and most residues of the records that are scored, any between alike: sets of RNA have about 190 on average.
+const LENGTHS: [usize; 2] = [60, 315];
+/// Threads beside a GPU.
+const GPU_WORKERS: usize = 3;
+/// Floating-point operations for each thread: enough for a steady rate, little enough to wait for.
 const BUDGET_FLOPS: f64 = 4e11;
 
 fn sizes() -> Vec<(&'static str, Architecture)> {
@@ -47,32 +58,35 @@ fn main() {
     {
         return write_contest(Path::new(folder)).expect("the folder is writable");
     }
-    let gpu = arguments.iter().position(|argument| argument == "--gpu");
-    let precision = gpu.map(|at| arguments.get(at + 1).expect("--gpu is followed by f32 or bf16").clone());
-    let is_name = |i: usize| gpu.is_none_or(|at| i != at && i != at + 1);
+    let option = arguments.iter().position(|argument| argument == "--gpu" || argument == "--cpu");
+    let precision =
+        option.map_or(PrecisionChoice::F32, |at| match arguments.get(at + 1).map(String::as_str) {
+            Some("f32") => PrecisionChoice::F32,
+            Some("bf16") => PrecisionChoice::Bf16,
+            other => panic!("{} is followed by f32 or bf16, not {other:?}", arguments[at]),
+        });
+    let on_gpu = option.is_some_and(|at| arguments[at] == "--gpu");
+    let is_name = |i: usize| option.is_none_or(|at| i != at && i != at + 1);
     let mut names: Vec<&str> =
         arguments.iter().enumerate().filter(|(i, _)| is_name(*i)).map(|(_, name)| &name[..]).collect();
-    let placement = match precision.as_deref() {
-        None => Placement::Cpu,
-        Some(precision) => Placement::Candle {
-            device: Device::new_cuda(0)
-                .expect("a GPU answers, and the program is built with --features cuda"),
-            dtype: if precision == "bf16" { DType::BF16 } else { DType::F32 },
-        },
-    };
     // set for the process of a single model
     if let (Ok(alone), Some(name)) = (std::env::var("BIOPRUNE_BENCH_ALONE"), names.first()) {
         let sizes = sizes();
         let found = sizes.iter().find(|(known, _)| known == name).expect("one of the names that are listed");
+        let tokens: usize =
+            std::env::var("BIOPRUNE_BENCH_TOKENS").map_or(32_768, |n| n.parse().expect("a number"));
+        let device = if on_gpu { DeviceChoice::Cuda(0) } else { DeviceChoice::Cpu };
+        let (placement, _) = Placement::settle(device, precision, tokens / 8).expect("it computes that");
         measure(name, &found.1, &placement, alone.parse().expect("a rate"));
         return;
     }
     if names.is_empty() {
         names = sizes().iter().map(|(name, _)| *name).collect();
     }
-    let rate = match &placement {
-        Placement::Cpu => 0.0,
-        Placement::Candle { device, dtype } => multiplication_rate(device, *dtype),
+    let rate = match (on_gpu, precision) {
+        (false, _) => 0.0,
+        (true, PrecisionChoice::F32) => multiplication_rate(DType::F32),
+        (true, _) => multiplication_rate(DType::BF16),
     };
     if rate > 0.0 {
         println!("a product of 8192 x 8192 matrices: {:.1} TFLOP/s", rate / 1e12);
@@ -85,17 +99,18 @@ fn main() {
         let program = std::env::current_exe().expect("a program knows where it is");
         let mut command = std::process::Command::new(program);
         command.arg(name).env("BIOPRUNE_BENCH_ALONE", rate.to_string());
-        precision.iter().for_each(|precision| {
-            command.args(["--gpu", precision]);
-        });
+        if let Some(at) = option {
+            command.args(&arguments[at..at + 2]);
+        }
         command.status().expect("it runs once more");
     }
 }
 
-/// What the device multiplies, in floating-point operations a second.
-fn multiplication_rate(device: &Device, dtype: DType) -> f64 {
+/// What the first GPU multiplies, in floating-point operations a second.
+fn multiplication_rate(dtype: DType) -> f64 {
     const SIZE: usize = 8192;
-    let matrix = Tensor::rand(-1f32, 1f32, (SIZE, SIZE), device).and_then(|matrix| matrix.to_dtype(dtype));
+    let device = Device::new_cuda(0).expect("a GPU answers, and the program is built with --features cuda");
+    let matrix = Tensor::rand(-1f32, 1f32, (SIZE, SIZE), &device).and_then(|matrix| matrix.to_dtype(dtype));
     let matrix = matrix.expect("room for a matrix");
     let time = |products: usize| {
         let start = Instant::now();
@@ -123,33 +138,56 @@ fn measure(name: &str, architecture: &Architecture, placement: &Placement, devic
     let mut random = SplitMix::new(1);
     let letters = b"ACGU";
     let task = Task { objective: Objective::Reconstruction, mask_passes: 7, seed: 0 };
-    let budget = if device_rate > 0.0 { 5.0 * device_rate } else { BUDGET_FLOPS };
-    let most = if device_rate > 0.0 { 20_000.0 } else { 200.0 };
-    let records =
-        (budget / (2.0 * architecture.parameters() as f64) / LENGTH as f64).clamp(4.0, most) as usize;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if placement.is_gpu() { GPU_WORKERS } else { cores };
+    let (budget, most) = if device_rate > 0.0 {
+        (2.0 * device_rate, 50_000.0)
+    } else {
+        (BUDGET_FLOPS * cores as f64, 200.0 * cores as f64)
+    };
+    let mean = LENGTHS.iter().sum::<usize>() as f64 / 2.0;
+    let records = (budget / (2.0 * architecture.parameters() as f64) / mean).clamp(4.0, most) as usize;
+
     let examples: Vec<Example> = (0..records)
         .map(|_| {
-            let sequence: Vec<u8> = (0..LENGTH).map(|_| letters[random.below(letters.len())]).collect();
+            let residues = LENGTHS[0] + random.below(LENGTHS[1] - LENGTHS[0] + 1);
+            let sequence: Vec<u8> = (0..residues).map(|_| letters[random.below(letters.len())]).collect();
             let tokens = model.tokenizer.encode(&sequence, 1024).expect("letters of both alphabets").ids;
             task.example(tokens, &model.tokenizer)
         })
         .collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // as many tokens together as a job takes, or less so that no thread is without
+    let total: usize = examples.iter().map(Example::tokens).sum();
+    let batch_tokens = model.encoder.batch_tokens().unwrap_or((total / (2 * threads)).clamp(1, 4096));
+    let mut batches: Vec<&[Example]> = Vec::new();
+    let (mut start, mut tokens) = (0, 0);
+    for (index, example) in examples.iter().enumerate() {
+        tokens += example.tokens();
+        if tokens >= batch_tokens || index + 1 == examples.len() {
+            batches.push(&examples[start..=index]);
+            (start, tokens) = (index + 1, 0);
+        }
+    }
+    let engine = Engine::new(&model).expect("the head is loaded");
+    let cancel = CancelToken::default;
+    let mut accumulator = engine.accumulator(cancel()).expect("an accumulator");
+    // also brings the device to its speed
+    accumulator.run(batches[0], |_, _| ()).expect("finite gradients");
+    let curvature = Curvature::new(&accumulator.sum, CurvatureForm::Diagonal, Damping::Relative(0.1));
+    let curvature = curvature.expect("a curvature");
+    let next = AtomicUsize::new(0);
     let start = Instant::now();
     std::thread::scope(|scope| {
-        for part in examples.chunks(examples.len().div_ceil(threads)) {
-            let model = &model;
-            scope.spawn(move || {
-                let (mut gradients, mut sum) =
-                    (Gradients::new(model), CurvatureSum::new(model.head.hidden_size));
-                // as many tokens together as a job takes
-                for batch in part.chunks(20) {
-                    accumulate(&mut gradients, batch, &mut sum).expect("finite gradients");
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut scorer = engine.scorer(&curvature, Estimator::Debiased, cancel()).expect("a scorer");
+                while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    scorer.run(batch, |_, score| assert!(score.influence.is_finite())).expect("scores");
                 }
             });
         }
     });
-    let rate = (records * (LENGTH + 2)) as f64 / start.elapsed().as_secs_f64();
+    let rate = total as f64 / start.elapsed().as_secs_f64();
     let share = match device_rate {
         0.0 => "-".to_string(),
         of => format!("{:.1}%", 100.0 * rate * 2.0 * architecture.parameters() as f64 / of),
@@ -173,38 +211,4 @@ fn write_contest(folder: &Path) -> std::io::Result<()> {
         writeln!(file, ">r{record}\n{sequence}")?;
     }
     Ok(())
-}
-
-/// Random weights of a scale at which no activation runs away, written as they are drawn.
-fn write(architecture: &Architecture, path: &Path) -> std::io::Result<()> {
-    let shapes = architecture.tensor_shapes();
-    let mut config = serde_json::to_value(&architecture.dimensions)?;
-    config["token_dropout"] = architecture.token_dropout.into();
-    let mut header = serde_json::Map::new();
-    let metadata = serde_json::json!({"architecture": architecture.family, "config": config.to_string()});
-    header.insert("__metadata__".into(), metadata);
-    let mut end = 0;
-    for (name, shape) in &shapes {
-        let start = end;
-        end += 4 * shape.iter().product::<usize>();
-        header.insert(
-            name.clone(),
-            serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, end]}),
-        );
-    }
-    let mut header = serde_json::to_vec(&header)?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let mut file = BufWriter::with_capacity(1 << 20, std::fs::File::create(path)?);
-    file.write_all(&(header.len() as u64).to_le_bytes())?;
-    file.write_all(&header)?;
-    let mut random = SplitMix::new(0);
-    for (name, shape) in &shapes {
-        let norm = name.contains("norm") && name.ends_with("weight");
-        let scale = (shape[shape.len() - 1] as f32).powf(-0.5);
-        for _ in 0..shape.iter().product() {
-            let unit = (random.draw() >> 40) as f32 / (1 << 23) as f32 - 1.0;
-            file.write_all(&if norm { 1.0 } else { scale * unit }.to_le_bytes())?;
-        }
-    }
-    file.flush()
 }

@@ -1,7 +1,7 @@
 """The closed form of `reconstruction` in PyTorch, as fast as we could write it.
 
 Records lie end to end without padding and go through once, without autograd. The curvature is that of the same records,
-made beforehand; the estimator is the plain one.
+made beforehand; the estimator is the plain one. With `bf16` as a third argument the encoder is in bf16 and the head in f32.
 """
 
 import sys
@@ -41,7 +41,7 @@ def gradients(model, records):
         def attend(qkv):
             return torch.cat([attention(part.unsqueeze(0))[0] for part in qkv.split(lengths)])
 
-        h = model.encode(model.embed(tokens, positions), attend)
+        h = model.encode(model.embed(tokens, positions), attend).float()
         u = functional.linear(h, dense, model.w["lm_head.dense.bias"])
         v = functional.gelu(u)
         z = functional.linear(model.norm(v, "lm_head.layer_norm"), decoder, model.w["lm_head.bias"])
@@ -60,6 +60,8 @@ def gradients(model, records):
 @torch.inference_mode()
 def main():
     model, records = RnaFm(sys.argv[1]), read_records(sys.argv[2])
+    if sys.argv[3:] == ["bf16"]:
+        model.round_encoder()
     fisher = torch.zeros(D, D)
     for _, gradient in gradients(model, records):
         fisher += gradient.square()

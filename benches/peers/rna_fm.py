@@ -38,6 +38,12 @@ class RnaFm:
                 "fc2": (of("fc2.weight"), of("fc2.bias")),
             })
 
+    def round_encoder(self):
+        """The layers in bf16, and what enters them; embedding, last norm and head stay in f32."""
+        self.layers = [
+            {name: tuple(tensor.bfloat16() for tensor in pair) for name, pair in layer.items()} for layer in self.layers
+        ]
+
     def norm(self, x, name):
         return functional.layer_norm(x, (D,), self.w[f"{name}.weight"], self.w[f"{name}.bias"], EPSILON)
 
@@ -49,12 +55,13 @@ class RnaFm:
 
     def encode(self, x, attend):
         """The hidden states that enter the head; `attend` maps `[..., 3d]` to `[..., d]`."""
+        x = x.to(self.layers[0]["fc1"][0].dtype)
         for layer in self.layers:
             inner = functional.layer_norm(x, (D,), *layer["norm1"], EPSILON)
             x = x + functional.linear(attend(functional.linear(inner, *layer["qkv"])), *layer["out"])
             inner = functional.layer_norm(x, (D,), *layer["norm2"], EPSILON)
             x = x + functional.linear(functional.gelu(functional.linear(inner, *layer["fc1"])), *layer["fc2"])
-        return self.norm(x, "emb_layer_norm_after")
+        return self.norm(x.float(), "emb_layer_norm_after")
 
     def logits(self, h, dense):
         """Of hidden states, by the head's dense weight."""

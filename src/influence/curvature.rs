@@ -30,7 +30,7 @@ pub struct CurvatureMetadata {
     pub schema_version: u32,
     pub tool_version: String,
     pub model: ModelReference,
-    /// What computed the encoder: `cpu-f32`, `cuda-f32` or `cuda-bf16`
+    /// What computed the encoder: `cpu-f32`, `cpu-bf16`, `cuda-f32` or `cuda-bf16`
     pub engine: String,
     pub objective: Objective,
     pub mask_passes: u8,
@@ -61,8 +61,8 @@ impl CurvatureMetadata {
 /// `Σ G∘G` over records, exact: the same bits in any order of addition and however it is divided into parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CurvatureSum {
-    hidden_size: usize,
-    sum: Vec<i128>,
+    pub(super) hidden_size: usize,
+    pub(super) sum: Vec<i128>,
     /// Records added.
     pub count: u64,
 }

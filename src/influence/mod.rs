@@ -9,7 +9,10 @@
 //! Positive, larger is more influential. Wu et al., AAAI 2026, arXiv 2512.12932, equations of section 3; the debiased
 //! form is bioprune's own: an unbiased estimate of the squared expected gradient. Nothing here knows of files.
 
+#[cfg(feature = "cuda")]
+mod cuda;
 mod curvature;
+mod engine;
 #[cfg(test)]
 mod fuzz;
 mod gradient;
@@ -17,6 +20,7 @@ mod options;
 mod scorer;
 
 pub use curvature::{Curvature, CurvatureMetadata, CurvatureSum, ModelReference};
+pub use engine::{Accumulator, Engine, RecordScorer};
 pub use gradient::{Gradients, RecordGradient};
 pub use options::{CurvatureForm, Damping, Estimator, Objective, Sample};
 pub use scorer::{Score, Scorer, accumulate, accumulate_each};

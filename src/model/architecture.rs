@@ -104,10 +104,7 @@ impl Architecture {
         if self.norm == NormPlacement::Before {
             parts.push(("emb_layer_norm_after".into(), vec![d], self.final_norm_bias));
         }
-        let expanded = match self.feed_forward {
-            FeedForward::Gelu => f,
-            FeedForward::SwiGlu => 2 * f,
-        };
+        let expanded = self.expanded_size();
         for layer in 0..self.dimensions.num_hidden_layers {
             let mut part = |name: &str, shape: &[usize], bias| {
                 parts.push((format!("layers.{layer}.{name}"), shape.to_vec(), bias));
@@ -144,6 +141,42 @@ impl Architecture {
 
     pub fn head_size(&self) -> usize {
         self.dimensions.hidden_size / self.dimensions.num_attention_heads
+    }
+
+    /// Outputs of a block's `fc1`: the gate is in it.
+    pub fn expanded_size(&self) -> usize {
+        match self.feed_forward {
+            FeedForward::Gelu => self.dimensions.intermediate_size,
+            FeedForward::SwiGlu => 2 * self.dimensions.intermediate_size,
+        }
+    }
+
+    /// Takes the token embedding `[vocabulary, d]`, with the mask token's row as this family has it.
+    pub fn take_embedding(&self, weights: &mut Weights, mask: u32) -> Result<Vec<f32>> {
+        let d = self.dimensions.hidden_size;
+        let mut embedding = weights.take("embed_tokens.weight", &[self.vocabulary, d])?;
+        if self.zero_mask_row {
+            let row = mask as usize * d;
+            embedding[row..row + d].fill(0.0);
+        }
+        Ok(embedding)
+    }
+
+    /// Takes the learned positions `[max_positions, d]`, the first token's row first, with token types added; `None`
+    /// where positions are not learned.
+    pub fn take_positions(&self, weights: &mut Weights) -> Result<Option<Vec<f32>>> {
+        let Positions::Learned { first } = self.positions else { return Ok(None) };
+        let d = self.dimensions.hidden_size;
+        let rows = self.dimensions.max_positions + first;
+        let mut positions = weights.take("embed_positions.weight", &[rows, d])?;
+        positions.drain(..first * d);
+        if self.token_types {
+            let types = weights.take("embed_types.weight", &[2, d])?;
+            for row in positions.chunks_exact_mut(d) {
+                row.iter_mut().zip(&types).for_each(|(position, first_type)| *position += first_type);
+            }
+        }
+        Ok(Some(positions))
     }
 }
 

@@ -1,8 +1,11 @@
 //! Where a model computes, and in what precision: the choice of a person, and what comes of it on this machine.
 
 use crate::error::{Error, Result};
+use crate::model::kernels;
+#[cfg(feature = "cuda")]
+use crate::model::{Numbers, cuda};
 use crate::string_serde;
-use candle_core::{DType, Device};
+use candle_core::DType;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -29,68 +32,97 @@ pub enum PrecisionChoice {
     Auto,
     /// 32 bits
     F32,
-    /// bfloat16, on a GPU
+    /// bfloat16, on a GPU or on a CPU that has AMX
     Bf16,
 }
+
+/// How many of a CPU thread's batches a GPU takes at once.
+const GPU_BATCHES: usize = 8;
 
 /// Where a model computes.
 #[derive(Clone, Debug)]
 pub enum Placement {
     /// The engine of `kernels`, in f32.
     Cpu,
-    /// candle's operations on a device: a GPU, or in tests the CPU, where f64 tells how far f32 is off.
-    Candle { device: Device, dtype: DType },
+    /// The same with weights in bf16, which a CPU with a matrix unit (AMX) multiplies faster.
+    CpuBf16,
+    /// The engine of `cuda`.
+    #[cfg(feature = "cuda")]
+    Cuda(cuda::CudaPlacement),
+    /// The form that trains, on the CPU, in any precision: in tests f64 tells how far f32 is off.
+    Candle(DType),
 }
 
 impl Placement {
-    /// Settles the choices on this machine; the text says what was chosen and why.
-    pub fn settle(device: DeviceChoice, precision: PrecisionChoice) -> Result<(Placement, String)> {
+    /// Settles the choices on this machine; the text says what was chosen and why. A GPU's batches have about eight times
+    /// `batch_tokens`, which is for one of a CPU's threads.
+    pub fn settle(
+        device: DeviceChoice,
+        precision: PrecisionChoice,
+        batch_tokens: usize,
+    ) -> Result<(Placement, String)> {
         let on_cpu = |why: &str| match precision {
+            PrecisionChoice::Bf16 if kernels::has_matrix_unit() => {
+                Ok((Placement::CpuBf16, format!("on the CPU in bf16: {why}")))
+            }
             PrecisionChoice::Bf16 => Err(Error::usage(format!(
-                "precision bf16 is for GPUs, and this runs on the CPU ({why}); allowed there is f32"
+                "precision bf16 is for GPUs and CPUs with AMX, and this runs on a CPU without it ({why}); allowed there is f32"
             ))),
             _ => Ok((Placement::Cpu, format!("on the CPU in f32: {why}"))),
         };
-        let on_gpu = |device: Device, number: usize, why: &str| {
-            let (dtype, name) = match precision {
-                PrecisionChoice::F32 => (DType::F32, "f32"),
-                _ => (DType::BF16, "bf16"),
-            };
-            (Placement::Candle { device, dtype }, format!("on GPU {number} in {name}: {why}"))
-        };
+        let on_gpu = |number: usize| gpu(number, precision, GPU_BATCHES * batch_tokens);
+        let in_precision = if precision == PrecisionChoice::F32 { "f32" } else { "bf16" };
         match device {
             DeviceChoice::Cpu => on_cpu("asked for"),
             DeviceChoice::Cuda(number) => {
-                let device =
-                    gpu(number).map_err(|why| Error::model(format!("device cuda:{number}: {why}")))?;
-                Ok(on_gpu(device, number, "asked for"))
+                let placement =
+                    on_gpu(number).map_err(|why| Error::model(format!("device cuda:{number}: {why}")))?;
+                Ok((placement, format!("on GPU {number} in {in_precision}: asked for")))
             }
-            DeviceChoice::Auto => match gpu(0) {
-                Ok(device) => Ok(on_gpu(device, 0, "it answers")),
+            DeviceChoice::Auto => match on_gpu(0) {
+                Ok(placement) => Ok((placement, format!("on GPU 0 in {in_precision}: it answers"))),
                 Err(why) => on_cpu(&why),
             },
         }
+    }
+
+    pub fn is_gpu(&self) -> bool {
+        !matches!(self, Placement::Cpu | Placement::CpuBf16 | Placement::Candle(_))
     }
 
     /// What scores of this placement must not be mixed with those of others under.
     pub fn engine(&self) -> &'static str {
         match self {
             Placement::Cpu => "cpu-f32",
-            Placement::Candle { dtype: DType::BF16, .. } => "cuda-bf16",
-            Placement::Candle { .. } => "cuda-f32",
+            Placement::CpuBf16 => "cpu-bf16",
+            #[cfg(feature = "cuda")]
+            Placement::Cuda(placement) => match placement.numbers {
+                Numbers::Bf16 => "cuda-bf16",
+                Numbers::F32 => "cuda-f32",
+            },
+            Placement::Candle(_) => "candle",
         }
     }
 }
 
 /// The GPU of that number, or why there is none.
-fn gpu(number: usize) -> std::result::Result<Device, String> {
-    if !cfg!(feature = "cuda") {
-        return Err("this program was built without the feature cuda".into());
-    }
-    Device::new_cuda(number).map_err(|error| {
-        // a backtrace follows it, where one is asked for
-        format!("no GPU answers ({})", error.to_string().lines().next().unwrap_or_default())
-    })
+#[cfg(not(feature = "cuda"))]
+fn gpu(_: usize, _: PrecisionChoice, _: usize) -> std::result::Result<Placement, String> {
+    Err("this program was built without the feature cuda".into())
+}
+
+#[cfg(feature = "cuda")]
+fn gpu(
+    number: usize,
+    precision: PrecisionChoice,
+    batch_tokens: usize,
+) -> std::result::Result<Placement, String> {
+    let gpu = cuda::Gpu::open(number).map_err(|error| format!("no GPU answers ({error})"))?;
+    let numbers = match precision {
+        PrecisionChoice::F32 => Numbers::F32,
+        _ => Numbers::Bf16,
+    };
+    Ok(Placement::Cuda(cuda::CudaPlacement { gpu: gpu.into(), numbers, batch_tokens }))
 }
 
 impl FromStr for DeviceChoice {
@@ -137,18 +169,22 @@ mod tests {
 
     #[test]
     fn the_cpu_computes_in_f32_alone() {
-        let (placement, told) = Placement::settle(DeviceChoice::Cpu, PrecisionChoice::Auto).unwrap();
+        let (placement, told) = Placement::settle(DeviceChoice::Cpu, PrecisionChoice::Auto, 1).unwrap();
         assert_eq!(placement.engine(), "cpu-f32");
         assert!(told.contains("asked for"), "{told}");
-        assert!(Placement::settle(DeviceChoice::Cpu, PrecisionChoice::Bf16).is_err());
+        let placement = Placement::settle(DeviceChoice::Cpu, PrecisionChoice::Bf16, 1);
+        match kernels::has_matrix_unit() {
+            true => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16"),
+            false => assert!(placement.unwrap_err().message.contains("AMX")),
+        }
     }
 
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn without_the_feature_a_gpu_is_refused_and_auto_says_why_it_takes_the_cpu() {
-        let error = Placement::settle(DeviceChoice::Cuda(0), PrecisionChoice::Auto).unwrap_err();
+        let error = Placement::settle(DeviceChoice::Cuda(0), PrecisionChoice::Auto, 1).unwrap_err();
         assert!(error.message.contains("feature cuda"), "{error}");
-        let (_, told) = Placement::settle(DeviceChoice::Auto, PrecisionChoice::Auto).unwrap();
+        let (_, told) = Placement::settle(DeviceChoice::Auto, PrecisionChoice::Auto, 1).unwrap();
         assert!(told.contains("CPU") && told.contains("feature cuda"), "{told}");
     }
 }

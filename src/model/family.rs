@@ -2,9 +2,11 @@
 
 use super::architecture::Architecture;
 use super::candle::CandleEncoder;
+#[cfg(feature = "cuda")]
+use super::cuda::CudaEncoder;
 use super::device::Placement;
 use super::transformer::Transformer;
-use super::{Encoder, MlmHead, Model, ModelInfo, ModelStatus, Weights};
+use super::{Encoder, MlmHead, Model, ModelInfo, ModelStatus, Numbers, Weights};
 use super::{bert, esm2, esmc, rna_fm, roberta};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
@@ -79,14 +81,19 @@ pub fn build(
     let info = info(name, status, &read, &weights);
     let Read { architecture, tokenizer } = read;
     let (encoder, embedding): (Box<dyn Encoder>, Vec<f32>) = match placement {
-        Placement::Cpu => {
-            let encoder = Transformer::load(&architecture, &tokenizer, &mut weights)?;
+        Placement::Cpu | Placement::CpuBf16 => {
+            let numbers = if matches!(placement, Placement::Cpu) { Numbers::F32 } else { Numbers::Bf16 };
+            let encoder = Transformer::load(&architecture, &tokenizer, &mut weights, numbers)?;
             let embedding = encoder.decoder_rows().to_vec();
             (Box::new(encoder), embedding)
         }
-        Placement::Candle { device, dtype } => {
-            let (encoder, embedding) =
-                CandleEncoder::load(&architecture, &tokenizer, &mut weights, device, *dtype)?;
+        #[cfg(feature = "cuda")]
+        Placement::Cuda(gpu) => {
+            let (encoder, embedding) = CudaEncoder::load(&architecture, &tokenizer, &mut weights, gpu)?;
+            (Box::new(encoder), embedding)
+        }
+        Placement::Candle(dtype) => {
+            let (encoder, embedding) = CandleEncoder::load(&architecture, &tokenizer, &mut weights, *dtype)?;
             (Box::new(encoder), embedding)
         }
     };

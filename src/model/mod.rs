@@ -8,6 +8,8 @@ pub mod architecture;
 mod bert;
 mod candle;
 mod card;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod device;
 pub mod esm2;
 pub mod esmc;
@@ -16,6 +18,7 @@ mod files;
 mod head;
 mod hugging_face;
 pub mod kernels;
+mod linear;
 mod pickle;
 mod registry;
 pub mod rna_fm;
@@ -32,6 +35,7 @@ pub use architecture::{Architecture, Dimensions};
 pub use device::{DeviceChoice, Placement, PrecisionChoice};
 
 pub use head::MlmHead;
+pub use linear::Numbers;
 pub use registry::{ModelInfo, ModelStatus, ModelSummary, bundled, describe, load, on_hub};
 pub use source::open;
 pub use weights::Weights;
@@ -51,6 +55,17 @@ pub trait Encoder: Send + Sync {
     /// `out_of_memory` where fewer tokens at once may do; `canceled` soon after the workspace's token is set; a device
     /// that fails.
     fn encode(&self, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()>;
+
+    /// Tokens that it had best be given at once, where that is not for the caller to say: on a GPU.
+    fn batch_tokens(&self) -> Option<usize> {
+        None
+    }
+
+    /// The encoder's own form on a GPU, where it is on one: gradients and scores are then computed there too.
+    #[cfg(feature = "cuda")]
+    fn on_gpu(&self) -> Option<&cuda::CudaEncoder> {
+        None
+    }
 }
 
 /// Memory that an encoder works in, kept by each thread from batch to batch.
@@ -66,6 +81,8 @@ pub struct Workspace {
     normalized: Vec<f32>,
     /// Feed-forward activations of one block.
     expanded: Vec<f32>,
+    /// Rows of one block in bf16.
+    pairs: Vec<kernels::Pair>,
     attention: kernels::AttentionScratch,
     /// Ends the encoding of a batch early
     pub cancel: CancelToken,

@@ -1,14 +1,15 @@
 //! The encoder of every family on the CPU: an [`Architecture`] over the kernels.
 
 use super::architecture::{Architecture, FeedForward, NormPlacement, Positions};
-use super::kernels::{self, AddTo, Bias, BiasGelu, LayerNorm, PackedMatrix, Rotary, Strided};
+use super::kernels::{self, AddTo, Bias, BiasGelu, LayerNorm, Rotary};
+use super::linear::{Linear, Numbers};
 use super::{Encoder, Weights, Workspace, sized};
 use crate::batching::PackedTokens;
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
 /// The share of tokens that the published training masked and showed as `<mask>`: 15 % x 80 %.
-const MASK_RATIO_TRAIN: f32 = 0.15 * 0.8;
+pub(super) const MASK_RATIO_TRAIN: f32 = 0.15 * 0.8;
 /// Rows that go through the feed-forward part together: their activations stay in cache.
 const ROW_BLOCK: usize = 96;
 
@@ -29,12 +30,6 @@ pub struct Transformer {
     final_norm: Option<LayerNorm>,
 }
 
-/// A linear layer `y = W x + b`; without biases b is zero.
-struct Linear {
-    weight: PackedMatrix,
-    bias: Vec<f32>,
-}
-
 struct Layer {
     attention_norm: LayerNorm,
     /// Queries (scaled by head_size^-0.5), keys and values side by side, `[d, 3d]`.
@@ -50,39 +45,25 @@ struct Layer {
 
 impl Transformer {
     /// Takes the encoder's tensors.
-    pub fn load(architecture: &Architecture, tokenizer: &Tokenizer, weights: &mut Weights) -> Result<Self> {
+    pub fn load(
+        architecture: &Architecture,
+        tokenizer: &Tokenizer,
+        weights: &mut Weights,
+        numbers: Numbers,
+    ) -> Result<Self> {
         let dimensions = &architecture.dimensions;
         let d = dimensions.hidden_size;
         let epsilon = architecture.epsilon;
-        let mut tokens = weights.take("embed_tokens.weight", &[architecture.vocabulary, d])?;
-        if architecture.zero_mask_row {
-            let row = tokenizer.mask as usize * d;
-            tokens[row..row + d].fill(0.0);
-        }
-        let (mut learned_positions, mut rotary) = (None, None);
-        match architecture.positions {
-            Positions::Learned { first } => {
-                let rows = dimensions.max_positions + first;
-                let mut positions = weights.take("embed_positions.weight", &[rows, d])?;
-                positions.drain(..first * d);
-                if architecture.token_types {
-                    let types = weights.take("embed_types.weight", &[2, d])?;
-                    for row in positions.chunks_exact_mut(d) {
-                        row.iter_mut().zip(&types).for_each(|(position, first_type)| *position += first_type);
-                    }
-                }
-                learned_positions = Some(positions);
-            }
-            Positions::Rotary => {
-                rotary = Some(Rotary::new(dimensions.max_positions, architecture.head_size()));
-            }
-        }
+        let tokens = architecture.take_embedding(weights, tokenizer.mask)?;
+        let learned_positions = architecture.take_positions(weights)?;
+        let rotary = (architecture.positions == Positions::Rotary)
+            .then(|| Rotary::new(dimensions.max_positions, architecture.head_size()));
         let embedding_norm = match architecture.embedding_norm {
             true => Some(weights.layer_norm("emb_layer_norm_before", d, epsilon, true)?),
             false => None,
         };
         let layers = (0..dimensions.num_hidden_layers)
-            .map(|index| Layer::load(weights, index, architecture))
+            .map(|index| Layer::load(weights, index, architecture, numbers))
             .collect::<Result<Vec<_>>>()?;
         let final_norm = match architecture.norm {
             NormPlacement::Before => {
@@ -147,8 +128,8 @@ impl Transformer {
     /// One block: attention and feed-forward, each added to the residual stream `workspace.hidden`.
     fn block(&self, layer: &Layer, tokens: &PackedTokens, workspace: &mut Workspace) -> Result<()> {
         let d = self.hidden_size;
-        let Workspace { hidden, qkv, attended, normalized, expanded, attention, cancel } = workspace;
-        let width = layer.expand.weight.columns();
+        let Workspace { hidden, qkv, attended, normalized, expanded, pairs, attention, cancel } = workspace;
+        let width = layer.expand.outputs();
         sized(qkv, 3 * hidden.len())?;
         sized(attended, hidden.len())?;
         sized(normalized, ROW_BLOCK * d)?;
@@ -162,8 +143,7 @@ impl Transformer {
             } else {
                 rows
             };
-            let bias = Bias(&layer.qkv.bias);
-            kernels::matmul(rows.len() / d, Strided::rows(input, d), &layer.qkv.weight, qkv, 3 * d, &bias);
+            layer.qkv.product((&input[..rows.len()], d), pairs, qkv, Bias);
         }
         for sequence in tokens.sequences() {
             cancel.check()?;
@@ -185,8 +165,7 @@ impl Transformer {
         for (rows, attended) in hidden.chunks_mut(ROW_BLOCK * d).zip(attended.chunks(ROW_BLOCK * d)) {
             cancel.check()?;
             let count = rows.len() / d;
-            let bias = AddTo(&layer.output.bias);
-            kernels::matmul(count, Strided::rows(attended, d), &layer.output.weight, rows, d, &bias);
+            layer.output.product((attended, d), pairs, rows, AddTo);
             let input = if before {
                 layer.feed_forward_norm.forward(rows, normalized);
                 &normalized[..]
@@ -194,21 +173,18 @@ impl Transformer {
                 layer.attention_norm.forward_in_place(rows);
                 &*rows
             };
-            let input = Strided::rows(input, d);
+            let input = (&input[..count * d], d);
             match layer.feed_forward {
                 FeedForward::Gelu => {
-                    let bias = BiasGelu(&layer.expand.bias);
-                    kernels::matmul(count, input, &layer.expand.weight, expanded, width, &bias);
+                    layer.expand.product(input, pairs, expanded, BiasGelu);
                 }
                 FeedForward::SwiGlu => {
-                    let bias = Bias(&layer.expand.bias);
-                    kernels::matmul(count, input, &layer.expand.weight, expanded, width, &bias);
+                    layer.expand.product(input, pairs, expanded, Bias);
                     expanded[..count * width].chunks_exact_mut(width).for_each(kernels::swiglu);
                 }
             }
-            let input = Strided::rows(expanded, width);
-            let bias = AddTo(&layer.contract.bias);
-            kernels::matmul(count, input, &layer.contract.weight, rows, d, &bias);
+            let input = (&expanded[..count * width], width);
+            layer.contract.product(input, pairs, rows, AddTo);
             if !before {
                 layer.feed_forward_norm.forward_in_place(rows);
             }
@@ -232,8 +208,14 @@ impl Encoder for Transformer {
 }
 
 impl Layer {
-    fn load(weights: &mut Weights, index: usize, architecture: &Architecture) -> Result<Layer> {
+    fn load(
+        weights: &mut Weights,
+        index: usize,
+        architecture: &Architecture,
+        numbers: Numbers,
+    ) -> Result<Layer> {
         let (d, epsilon) = (architecture.dimensions.hidden_size, architecture.epsilon);
+        let biases = architecture.linear_biases;
         let name = |part: &str| format!("layers.{index}.{part}");
         let query_scale = 1.0 / (architecture.head_size() as f32).sqrt();
         // A norm that follows would undo the scale: it goes into that norm instead.
@@ -241,7 +223,7 @@ impl Layer {
         let [query, key, value] =
             ["q_proj", "k_proj", "v_proj"].map(|part| name(&format!("self_attn.{part}")));
         let qkv = [(&*query, product_scale), (&*key, 1.0), (&*value, 1.0)];
-        let qkv = Linear::stacked(weights, &qkv, [d, d], architecture.linear_biases)?;
+        let qkv = Linear::load(weights, &qkv, [d, d], biases, numbers)?;
         let query_key_norm = match architecture.query_key_norm {
             true => {
                 let mut query = weights.layer_norm(&name("self_attn.q_norm"), d, epsilon, false)?;
@@ -251,51 +233,23 @@ impl Layer {
             false => None,
         };
         let inner = architecture.dimensions.intermediate_size;
-        let expanded = match architecture.feed_forward {
-            FeedForward::Gelu => inner,
-            FeedForward::SwiGlu => 2 * inner,
-        };
+        let expanded = architecture.expanded_size();
         let scale = architecture.residual_scale;
-        let biases = architecture.linear_biases;
+        let mut linear = |part: &str, shape, scale| {
+            Linear::load(weights, &[(&*name(part), scale)], shape, biases, numbers)
+        };
+        let output = linear("self_attn.out_proj", [d, d], scale)?;
+        let expand = linear("fc1", [expanded, d], 1.0)?;
+        let contract = linear("fc2", [d, inner], scale)?;
         Ok(Layer {
             attention_norm: weights.layer_norm(&name("self_attn_layer_norm"), d, epsilon, true)?,
             qkv,
             query_key_norm,
-            output: Linear::load(weights, &name("self_attn.out_proj"), [d, d], scale, biases)?,
+            output,
             feed_forward_norm: weights.layer_norm(&name("final_layer_norm"), d, epsilon, true)?,
             feed_forward: architecture.feed_forward,
-            expand: Linear::load(weights, &name("fc1"), [expanded, d], 1.0, biases)?,
-            contract: Linear::load(weights, &name("fc2"), [d, inner], scale, biases)?,
+            expand,
+            contract,
         })
-    }
-}
-
-impl Linear {
-    /// A layer of `[outputs, inputs]` whose output is multiplied by `scale`.
-    fn load(
-        weights: &mut Weights,
-        name: &str,
-        shape: [usize; 2],
-        scale: f32,
-        biases: bool,
-    ) -> Result<Linear> {
-        Linear::stacked(weights, &[(name, scale)], shape, biases)
-    }
-
-    /// Layers of `[outputs, inputs]` side by side as one, each with what its output is multiplied by.
-    fn stacked(
-        weights: &mut Weights,
-        layers: &[(&str, f32)],
-        shape: [usize; 2],
-        biases: bool,
-    ) -> Result<Linear> {
-        let mut bias = Vec::with_capacity(layers.len() * shape[0]);
-        for (name, scale) in layers {
-            match biases {
-                true => weights.take_to(&mut bias, &format!("{name}.bias"), &shape[..1], *scale)?,
-                false => bias.resize(bias.len() + shape[0], 0.0),
-            }
-        }
-        Ok(Linear { weight: weights.pack(layers, shape)?, bias })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Files are mapped into memory: a tensor's bytes are read once, when a family takes it.
 
-use super::kernels::{LayerNorm, PackedMatrix, Strided};
+use super::kernels::{LayerNorm, PackedMatrix, Pair, Strided};
 use super::stored::StoredTensor;
 use super::{pickle, shards, tensor_file};
 use crate::error::{Error, Result};
@@ -239,6 +239,21 @@ impl Weights {
         let packed = PackedMatrix::new(inputs, layers.len() * outputs, Strided::transposed(&rows, inputs));
         self.buffer = rows;
         Ok(packed)
+    }
+
+    /// The same in bf16.
+    pub fn pack_pairs(&mut self, layers: &[(&str, f32)], shape: [usize; 2]) -> Result<PackedMatrix<Pair>> {
+        let [outputs, inputs] = shape;
+        let (mut rows, mut pairs, mut all) = (std::mem::take(&mut self.buffer), Vec::new(), Vec::new());
+        for (name, scale) in layers {
+            rows.clear();
+            self.take_to(&mut rows, &format!("{name}.weight"), &shape, *scale)?;
+            Pair::of_rows(&rows, inputs, inputs, &mut pairs);
+            all.extend_from_slice(&pairs[..outputs * Pair::in_row(inputs)]);
+        }
+        self.buffer = rows;
+        let width = Pair::in_row(inputs);
+        Ok(PackedMatrix::new(width, layers.len() * outputs, Strided::transposed(&all, width)))
     }
 
     /// A LayerNorm over `d` values; one without a bias has zeros for it.

@@ -6,12 +6,11 @@ use super::reading::Encoded;
 use super::workers::Worker;
 use crate::batching::Example;
 use crate::error::{Error, Result};
-use crate::influence::{CurvatureSum, Gradients, RecordGradient, Score, Scorer, accumulate_each};
+use crate::influence::{Accumulator, RecordGradient, RecordScorer, Score};
 use crate::scores::ScoreRow;
 
 pub(super) struct CurvatureWorker<'m> {
-    pub gradients: Gradients<'m>,
-    pub sum: CurvatureSum,
+    pub accumulator: Accumulator<'m>,
     pub keeper: Keeper,
 }
 
@@ -22,14 +21,13 @@ impl Worker for CurvatureWorker<'_> {
     fn run(&mut self, batch: Self::Batch) -> Result<Self::Output> {
         let (keys, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let keep = |index: usize, gradient: &RecordGradient| self.keeper.keep(keys[index], gradient);
-        accumulate_each(&mut self.gradients, &examples, &mut self.sum, keep)?;
+        self.accumulator.run(&examples, keep)?;
         Ok((examples.len() as u64, examples.iter().map(|example| example.tokens() as u64).sum()))
     }
 }
 
 pub(super) struct ScoreWorker<'m, 'c> {
-    pub gradients: Gradients<'m>,
-    pub scorer: Scorer<'c>,
+    pub scorer: RecordScorer<'m, 'c>,
     pub hidden_size: usize,
     pub kept: &'c Kept,
     pub buffers: Buffers,
@@ -54,7 +52,7 @@ impl Worker for ScoreWorker<'_, '_> {
         for (record, example) in batch {
             let kept =
                 self.kept.gradient((record.source, record.position), self.hidden_size, &mut self.buffers)?;
-            let score = kept.map(|gradient| self.scorer.score(&gradient));
+            let score = kept.and_then(|gradient| self.scorer.of_gradient(&gradient));
             let tokens = example.record_tokens() as u32;
             if score.is_none() {
                 places.push(rows.len());
@@ -62,8 +60,7 @@ impl Worker for ScoreWorker<'_, '_> {
             }
             rows.push((record, tokens, score));
         }
-        self.gradients
-            .run(&examples, |index, gradient| rows[places[index]].2 = Some(self.scorer.score(&gradient)))?;
+        self.scorer.run(&examples, |index, score| rows[places[index]].2 = Some(score))?;
         let rows = rows.into_iter().map(|(record, tokens, score)| row(record, tokens, score));
         Ok(ScoredBatch { rows: rows.collect::<Result<_>>()?, tokens, counts })
     }

@@ -39,7 +39,8 @@ pub struct ModelOptions {
     #[schema(minimum = 0, maximum = 1024)]
     pub threads: usize,
 
-    /// Tokens that are computed together by one thread; bounds memory, never changes a score
+    /// Tokens that are computed together by one thread, eight times as many (mask passes counted) on a GPU; bounds memory,
+    /// never changes a score
     #[arg(long, env = "BIOPRUNE_MAX_BATCH_TOKENS", default_value_t = 4096, value_parser = in_range(MAX_BATCH_TOKENS))]
     #[schema(minimum = 1, maximum = 1_048_576)]
     pub max_batch_tokens: usize,

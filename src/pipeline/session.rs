@@ -12,8 +12,8 @@ use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
 use crate::batching::Example;
 use crate::error::{Error, Result};
 use crate::influence::{
-    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Estimator, Gradients, ModelReference,
-    Objective, PAPER_TOKENS, Sample, Scorer, Task,
+    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Engine, Estimator, ModelReference, Objective,
+    PAPER_TOKENS, Sample, Task,
 };
 use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
 use crate::report::quantity::counted;
@@ -22,6 +22,9 @@ use crate::sequence::{Dataset, InputOptions, Shard};
 use crate::tokenizer::{self, Alphabet};
 use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
 use std::thread::available_parallelism;
+
+/// Threads that prepare batches for a GPU: one is computed, one waits for it, one is made.
+const GPU_WORKERS: usize = 3;
 
 /// A model and a dataset, opened for one job.
 pub(super) struct Session<'a> {
@@ -54,7 +57,7 @@ impl<'a> Session<'a> {
         model: &ModelOptions,
         objective: &ObjectiveOptions,
     ) -> Result<Self> {
-        let (placement, told) = Placement::settle(model.device, model.precision)?;
+        let (placement, told) = Placement::settle(model.device, model.precision, model.max_batch_tokens)?;
         let load = |name: &str| {
             log::info!("{name} computes {told}");
             let mut loaded = model::load(name, &context.storage, &placement)?;
@@ -82,8 +85,9 @@ impl<'a> Session<'a> {
         };
         let task =
             Task { objective: objective.objective, mask_passes: objective.mask_passes, seed: objective.seed };
-        let (threads, max_batch_tokens) = width(model, &loaded, &placement);
-        let scratch = model.scratch_mib << 20;
+        let (threads, max_batch_tokens) = width(model, &loaded, &task);
+        // a GPU computes a gradient in less time than a disk gives it back
+        let scratch = if placement.is_gpu() { 0 } else { model.scratch_mib << 20 };
         Ok(Session {
             context,
             model: loaded,
@@ -155,9 +159,13 @@ impl<'a> Session<'a> {
         let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
         let mut reading = self.reading(shard);
         let mut sum = CurvatureSum::new(self.model.head.hidden_size);
+        let engine = Engine::new(&self.model)?;
         let keepers = Keeper::for_workers(self.threads, if scored_next { self.scratch } else { 0 });
-        let worker = |(gradients, keeper)| CurvatureWorker { gradients, sum: sum.clone(), keeper };
-        let workers = self.gradients().zip(keepers).map(worker).collect();
+        let worker = |keeper| {
+            let accumulator = engine.accumulator(self.context.cancel.clone())?;
+            Ok(CurvatureWorker { accumulator, keeper })
+        };
+        let workers = keepers.map(worker).collect::<Result<_>>()?;
         let mut tracker = self.tracker(Stage::Curvature);
         let keyed = |encoded: Encoded, example| ((encoded.source, encoded.position), example);
         let next = || self.batch(&mut reading, |record| draw.holds(record, seed), keyed);
@@ -165,12 +173,12 @@ impl<'a> Session<'a> {
             tracker.advance(records, tokens)
         })?;
         let (_, seconds) = tracker.finish();
-        workers.iter().try_for_each(|worker| sum.merge(&worker.sum))?;
+        workers.iter().try_for_each(|worker| sum.merge(&worker.accumulator.sum))?;
         let mut kept: Kept = workers.into_iter().map(|worker| worker.keeper).collect();
         if kept.len() > 0 {
             kept.seconds = seconds;
         }
-        if scored_next && (kept.len() as u64) < sum.count {
+        if scored_next && self.scratch > 0 && (kept.len() as u64) < sum.count {
             log::info!("gradients of {} of {} records are kept for their scores", kept.len(), sum.count);
         }
         Ok(Estimate { sum, counts: reading.into_counts(), kept })
@@ -188,14 +196,13 @@ impl<'a> Session<'a> {
         mut write: impl FnMut(&[ScoreRow], &Counts) -> Result<()>,
     ) -> Result<(Counts, u64, f64)> {
         let mut reading = self.reading_after(shard, last);
-        let worker = |gradients| ScoreWorker {
-            gradients,
-            scorer: Scorer::new(curvature, estimator),
-            hidden_size: self.model.head.hidden_size,
-            kept,
-            buffers: Buffers::default(),
+        let engine = Engine::new(&self.model)?;
+        let worker = |_| {
+            let scorer = engine.scorer(curvature, estimator, self.context.cancel.clone())?;
+            let (hidden_size, buffers) = (self.model.head.hidden_size, Buffers::default());
+            Ok(ScoreWorker { scorer, hidden_size, kept, buffers })
         };
-        let workers = self.gradients().map(worker).collect();
+        let workers = (0..self.threads).map(worker).collect::<Result<_>>()?;
         let mut tracker = self.tracker(Stage::Score);
         let next = || {
             let batch = self.batch(&mut reading, |_| true, |encoded, example| (encoded, example))?;
@@ -221,12 +228,6 @@ impl<'a> Session<'a> {
     fn reading_after(&self, shard: Option<Shard>, last: Option<(u32, u64)>) -> Reading<'_> {
         let encoding = (&self.model.tokenizer, self.model.info.max_tokens as usize);
         Reading::new(&self.dataset, self.dataset.records_after(shard, last), encoding, self.input)
-    }
-
-    /// One for each worker.
-    fn gradients(&self) -> impl Iterator<Item = Gradients<'_>> {
-        let gradients = || Gradients::new(&self.model).ended_by(self.context.cancel.clone());
-        std::iter::repeat_with(gradients).take(self.threads)
     }
 
     /// The next wanted records, as many as the token budget holds, at least one; `None` at the end.
@@ -297,20 +298,20 @@ pub(super) fn threads(asked: usize) -> usize {
     if asked > 0 { asked } else { available_parallelism().map_or(1, usize::from) }
 }
 
-/// Threads, and tokens of a batch: what was asked for, or on the CPU what of it the memory holds.
-fn width(options: &ModelOptions, model: &Model, placement: &Placement) -> (usize, usize) {
+/// Threads, and the tokens of a batch's records: on the CPU as many of those asked for as the memory holds, on a GPU what
+/// it takes at once, and the threads that keep it busy.
+fn width(options: &ModelOptions, model: &Model, task: &Task) -> (usize, usize) {
     let asked = (threads(options.threads), options.max_batch_tokens.max(1));
-    let fitting = match (placement, memory::free()) {
-        (Placement::Cpu, Some(free)) => {
-            Need::of_hidden_size(model.head.hidden_size).fit(free, asked.0, asked.1)
-        }
-        _ => asked,
+    let fitting = match (model.encoder.batch_tokens(), memory::free()) {
+        (Some(tokens), _) => (asked.0.min(GPU_WORKERS), (tokens / task.passes()).max(1)),
+        (None, Some(free)) => Need::of_hidden_size(model.head.hidden_size).fit(free, asked.0, asked.1),
+        (None, None) => asked,
     };
     let told = |(threads, tokens): (usize, usize)| {
         format!("{} and batches of {tokens} tokens", counted(threads as u64, "thread"))
     };
-    if fitting == asked {
-        log::info!("{}", told(asked));
+    if fitting == asked || model.encoder.batch_tokens().is_some() {
+        log::info!("{}", told(fitting));
     } else {
         log::warn!("the memory granted here does not hold {}: {}", told(asked), told(fitting));
     }

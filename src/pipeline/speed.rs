@@ -2,8 +2,9 @@
 
 use super::session::threads;
 use crate::batching::Example;
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
-use crate::influence::{CurvatureSum, Gradients, Objective, Task, accumulate};
+use crate::influence::{Engine, Objective, Task};
 use crate::model::Model;
 use crate::tokenizer::Alphabet;
 use serde::Serialize;
@@ -29,14 +30,14 @@ pub struct Speed {
 pub fn measure(model: &Model) -> Result<Speed> {
     let threads = threads(0);
     let records = records(model)?;
+    let engine = Engine::new(model)?;
     let start = Instant::now();
     let work = || -> Result<u64> {
-        let mut gradients = Gradients::new(model);
-        let mut sum = CurvatureSum::new(model.head.hidden_size);
+        let mut accumulator = engine.accumulator(CancelToken::default())?;
         while start.elapsed() < TIME {
-            accumulate(&mut gradients, &records, &mut sum)?;
+            accumulator.run(&records, |_, _| ())?;
         }
-        Ok(gradients.tokens)
+        Ok(accumulator.tokens)
     };
     let tokens = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();

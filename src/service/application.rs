@@ -296,7 +296,7 @@ fn remove_stale_socket(path: &Path) -> Result<()> {
 
 /// What jobs compute on that do not say otherwise.
 fn placement(options: &ServeOptions) -> Result<(model::Placement, String)> {
-    model::Placement::settle(options.model.device, options.model.precision)
+    model::Placement::settle(options.model.device, options.model.precision, options.model.max_batch_tokens)
 }
 
 fn data_directory(options: &ServeOptions) -> Result<PathBuf> {

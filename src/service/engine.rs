@@ -23,7 +23,8 @@ pub(super) struct Engine {
 impl Runner for Engine {
     fn prepare(&self) -> Result<()> {
         // touches the device, so that a service whose GPU is gone is not ready
-        let (placement, _) = model::Placement::settle(self.model.device, self.model.precision)?;
+        let (placement, _) =
+            model::Placement::settle(self.model.device, self.model.precision, self.model.max_batch_tokens)?;
         match &self.model.model[..] {
             pipeline::AUTO => model::bundled().map(|_| ()),
             name => model::load(name, &self.storage, &placement).map(|_| ()),

@@ -5,6 +5,8 @@ mod cli;
 mod drill;
 mod embed;
 mod example;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod groups;
 mod hub;
 mod invariance;

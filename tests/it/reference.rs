@@ -131,47 +131,41 @@ fn compare(folder: &str, model: &Model) {
     }
 }
 
-/// The devices that candle's form is tried on: the CPU, and the GPU that BIOPRUNE_TEST_GPU numbers (`just gpu-check`).
-fn devices() -> Vec<(Device, Vec<(DType, f64)>)> {
-    let mut devices = vec![(Device::Cpu, vec![(DType::F64, 2e-5), (DType::F32, 2e-5), (DType::BF16, 0.2)])];
-    if let Ok(number) = std::env::var("BIOPRUNE_TEST_GPU") {
-        let gpu = Device::new_cuda(number.parse().unwrap()).unwrap();
-        devices.push((gpu, vec![(DType::F32, 1e-3), (DType::BF16, 0.2)]));
-    }
-    devices
+/// Plain influence of a few records, masked, given the model's own curvature.
+fn influence(model: &Model, sequences: &[String]) -> Vec<f32> {
+    let task = Task { objective: Objective::MaskedLm, mask_passes: 2, seed: 3 };
+    let encode = |sequence: &String| model.tokenizer.encode(sequence.as_bytes(), 512).unwrap().ids;
+    let long = sequences.iter().filter(|sequence| sequence.len() > 20);
+    let examples: Vec<Example> =
+        long.take(8).map(|sequence| task.example(encode(sequence), &model.tokenizer)).collect();
+    let mut gradients = Gradients::new(model);
+    let mut sum = CurvatureSum::new(model.head.hidden_size);
+    accumulate(&mut gradients, &examples, &mut sum).unwrap();
+    let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Relative(0.1)).unwrap();
+    let mut scorer = Scorer::new(&curvature, Estimator::Plain);
+    let mut scores = Vec::new();
+    gradients.run(&examples, |_, record| scores.push(scorer.score(&record).influence)).unwrap();
+    scores
 }
 
-/// What GPUs run, here on the CPU: in f64 it tells how far the f32 engine is off, in bf16 what that precision costs.
+/// The form that trains: in f64 it tells how far the f32 engine is off. And what bf16 costs, in that form and the engine's.
 #[test]
-fn candles_form_of_every_family_agrees_with_the_engine() {
+fn every_form_and_precision_of_every_family_agrees_with_the_engine() {
     for (folder, file, _) in MODELS {
         let path = format!("{folder}/{file}");
         let inputs: Inputs =
             serde_json::from_slice(&std::fs::read(fixture(&format!("{folder}/inputs.json"))).unwrap())
                 .unwrap();
-        let influence = |model: &Model| -> Vec<f32> {
-            let task = Task { objective: Objective::MaskedLm, mask_passes: 2, seed: 3 };
-            let encode = |sequence: &String| model.tokenizer.encode(sequence.as_bytes(), 512).unwrap().ids;
-            let long = inputs.sequences.iter().filter(|sequence| sequence.len() > 20);
-            let examples: Vec<Example> =
-                long.take(8).map(|sequence| task.example(encode(sequence), &model.tokenizer)).collect();
-            let mut gradients = Gradients::new(model);
-            let mut sum = CurvatureSum::new(model.head.hidden_size);
-            accumulate(&mut gradients, &examples, &mut sum).unwrap();
-            let curvature = Curvature::new(&sum, CurvatureForm::Diagonal, Damping::Relative(0.1)).unwrap();
-            let mut scorer = Scorer::new(&curvature, Estimator::Plain);
-            let mut scores = Vec::new();
-            gradients.run(&examples, |_, record| scores.push(scorer.score(&record).influence)).unwrap();
-            scores
-        };
-        let engine = influence(&open(&path));
-        for (device, precisions) in devices() {
-            for (dtype, tolerance) in precisions {
-                let model = open_on(&path, &Placement::Candle { device: device.clone(), dtype });
-                let error = relative(&influence(&model), &engine);
-                println!("{folder} on {device:?} in {dtype:?}: largest difference {error:.2e}");
-                assert!(error <= tolerance, "{folder} in {dtype:?}: {error:e} is above {tolerance:e}");
-            }
+        let engine = influence(&open(&path), &inputs.sequences);
+        for (placement, tolerance) in [
+            (Placement::Candle(DType::F64), 2e-5),
+            (Placement::Candle(DType::F32), 2e-5),
+            (Placement::Candle(DType::BF16), 0.2),
+            (Placement::CpuBf16, 0.2),
+        ] {
+            let error = relative(&influence(&open_on(&path, &placement), &inputs.sequences), &engine);
+            println!("{folder}, {placement:?}: largest difference {error:.2e}");
+            assert!(error <= tolerance, "{folder}, {placement:?}: {error:e} is above {tolerance:e}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! decide which chains run side by side. So a row has the same bits whatever rows are computed with it.
 
 use super::dispatch::{Kernel, widest};
+use super::element::Element;
 use super::epilogue::{Epilogue, Store};
 use super::packed::{PANEL, PackedMatrix, Strided};
 use std::hint::black_box;
@@ -20,10 +21,10 @@ const ROW_BLOCK: usize = 96;
 const DEPTH: usize = 256;
 
 /// `out[m x n] = finish(a[m x k] · b[k x n])`; the rows of `out` are `out_stride` apart.
-pub fn matmul(
+pub fn matmul<T: Element>(
     m: usize,
-    a: Strided,
-    b: &PackedMatrix,
+    a: Strided<T>,
+    b: &PackedMatrix<T>,
     out: &mut [f32],
     out_stride: usize,
     epilogue: &impl Epilogue,
@@ -45,10 +46,10 @@ pub(super) fn matmul_packed(m: usize, a: Strided, b: &PackedMatrix, out: &mut Pa
     Product { m, a, b, out, out_stride: PANEL, panel_stride: m * PANEL, epilogue: &Store }.compute();
 }
 
-struct Product<'a, E> {
+struct Product<'a, T, E> {
     m: usize,
-    a: Strided<'a>,
-    b: &'a PackedMatrix,
+    a: Strided<'a, T>,
+    b: &'a PackedMatrix<T>,
     out: &'a mut [f32],
     /// How far apart rows are in `out`
     out_stride: usize,
@@ -69,7 +70,7 @@ struct Part {
     depth: Range<usize>,
 }
 
-impl<E: Epilogue> Kernel for Product<'_, E> {
+impl<T: Element, E: Epilogue> Kernel for Product<'_, T, E> {
     type Output = ();
 
     #[inline(always)]
@@ -99,7 +100,7 @@ impl<E: Epilogue> Kernel for Product<'_, E> {
     }
 }
 
-impl<E: Epilogue> Product<'_, E> {
+impl<T: Element, E: Epilogue> Product<'_, T, E> {
     fn compute(self) {
         let (m, k, a) = (self.m, self.b.k, &self.a);
         // The inner loop reads without bounds checks: this is the check.
@@ -210,13 +211,13 @@ impl<E: Epilogue> Product<'_, E> {
         column_stride: usize,
     ) -> [[[f32; PANEL]; PANELS]; ROWS] {
         let k = self.b.k;
-        let panels: [&[[f32; PANEL]]; PANELS] = std::array::from_fn(|panel| {
+        let panels: [&[[T; PANEL]]; PANELS] = std::array::from_fn(|panel| {
             self.b.data[(part.panel + panel) * k * PANEL..][..k * PANEL].as_chunks::<PANEL>().0
         });
         let base = row * row_stride;
         for step in part.depth.clone() {
             // SAFETY: each panel holds k rows.
-            let b: [&[f32; PANEL]; PANELS] = panels.map(|panel| unsafe { panel.get_unchecked(step) });
+            let b: [&[T; PANEL]; PANELS] = panels.map(|panel| unsafe { panel.get_unchecked(step) });
             // What comes next of the right-hand side is on its way from memory by then.
             #[cfg(target_arch = "x86_64")]
             for panel in panels {
@@ -231,9 +232,7 @@ impl<E: Epilogue> Product<'_, E> {
                 // and this one, (row + index, step), comes no later in either direction.
                 let a = unsafe { *self.a.data.get_unchecked(at) };
                 for (sums, b) in sums.iter_mut().zip(b) {
-                    for column in 0..PANEL {
-                        sums[column] = a.mul_add(b[column], sums[column]);
-                    }
+                    a.add_products(b, sums);
                 }
             }
         }

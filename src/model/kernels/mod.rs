@@ -4,8 +4,10 @@
 //! order whatever the number of rows, so a row's result has the same bits in any batch and on any number of
 //! threads. Nothing here allocates; callers bring scratch memory.
 
+mod amx;
 mod attention;
 mod dispatch;
+mod element;
 mod epilogue;
 mod math;
 mod matmul;
@@ -14,6 +16,7 @@ mod packed;
 mod rotary;
 
 pub use attention::{AttentionScratch, attention};
+pub use element::{Element, Pair, has_matrix_unit, matmul_pairs};
 pub use epilogue::{AddTo, Bias, BiasGelu, Epilogue, Store};
 pub use math::{erf, exp, gelu, gelu_derivative, softmax, swiglu};
 pub use matmul::matmul;
