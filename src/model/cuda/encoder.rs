@@ -15,6 +15,8 @@ use crate::model::{Encoder, Numbers, Weights, Workspace, sized};
 use crate::tokenizer::Tokenizer;
 use std::sync::Arc;
 
+/// What a head takes beside its rows, about.
+const HEAD_BYTES: usize = 256 << 20;
 /// Mask passes of a record that must go together.
 const PASSES: usize = 7;
 
@@ -108,6 +110,8 @@ impl CudaEncoder {
         let more = PASSES * dimensions.max_positions;
         let (batch_tokens, (staged, hidden, activations)) = as_large_as_fits(*batch_tokens, |tokens| {
             let tokens = (tokens + more).next_multiple_of(ROWS);
+            // what the head takes later is to be free then
+            let _for_the_head = gpu.zeros(2 * 4 * tokens * d + HEAD_BYTES)?;
             let staged = gpu.zeros(4 * words(tokens))?;
             let hidden = gpu.zeros(4 * tokens * d)?;
             Ok((staged, hidden, Activations::new(gpu, architecture, tokens, numbers)?))
