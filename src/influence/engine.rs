@@ -18,8 +18,6 @@ pub struct Engine<'m> {
 /// One worker's part of a curvature.
 pub struct Accumulator<'e> {
     pub sum: CurvatureSum,
-    /// Tokens that went through the encoder so far, each pass counted.
-    pub tokens: u64,
     form: Accumulating<'e>,
 }
 
@@ -53,14 +51,10 @@ impl<'m> Engine<'m> {
         let sum = CurvatureSum::new(self.model.head.hidden_size);
         #[cfg(feature = "cuda")]
         if let Some(head) = &self.gpu {
-            return Ok(Accumulator {
-                sum,
-                tokens: 0,
-                form: Accumulating::Gpu(CudaAccumulator::new(head, cancel)?),
-            });
+            return Ok(Accumulator { sum, form: Accumulating::Gpu(CudaAccumulator::new(head, cancel)?) });
         }
         let gradients = Gradients::new(self.model).ended_by(cancel);
-        Ok(Accumulator { sum, tokens: 0, form: Accumulating::Cpu(gradients.into()) })
+        Ok(Accumulator { sum, form: Accumulating::Cpu(gradients.into()) })
     }
 
     /// The same for scores.
@@ -82,7 +76,6 @@ impl<'m> Engine<'m> {
 impl Accumulator<'_> {
     /// Adds the gradients of `records`; on the CPU `each` is shown every one.
     pub fn run(&mut self, records: &[Example], each: impl FnMut(usize, &RecordGradient)) -> Result<()> {
-        self.tokens += records.iter().map(|record| record.tokens() as u64).sum::<u64>();
         match &mut self.form {
             Accumulating::Cpu(gradients) => accumulate_each(gradients, records, &mut self.sum, each),
             #[cfg(feature = "cuda")]

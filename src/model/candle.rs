@@ -8,12 +8,11 @@ use crate::batching::PackedTokens;
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 use candle_core::{DType, Device, Tensor};
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
 pub struct CandleEncoder {
     mask: u32,
-    model: Mutex<MaskedLm>,
+    model: MaskedLm,
 }
 
 impl CandleEncoder {
@@ -24,25 +23,20 @@ impl CandleEncoder {
         weights: &mut Weights,
         dtype: DType,
     ) -> Result<(Self, Vec<f32>)> {
-        let d = architecture.dimensions.hidden_size;
-        let mut embedding = Vec::new();
+        let embedding = architecture.take_embedding(weights, tokenizer.mask)?;
         let shapes = architecture.tensor_shapes().into_iter();
         let mut tensors = BTreeMap::new();
         for (name, shape) in shapes.filter(|(name, _)| !name.starts_with("lm_head.")) {
-            let mut values = weights.take(&name, &shape)?;
-            if name == "embed_tokens.weight" {
-                if architecture.zero_mask_row {
-                    let row = tokenizer.mask as usize * d;
-                    values[row..row + d].fill(0.0);
-                }
-                embedding.clone_from(&values);
-            }
+            let values = match &*name {
+                "embed_tokens.weight" => embedding.clone(),
+                _ => weights.take(&name, &shape)?,
+            };
             let tensor =
                 Tensor::from_vec(values, shape, &Device::Cpu).and_then(|tensor| tensor.to_dtype(dtype));
             tensors.insert(name, tensor.map_err(failed)?);
         }
         let model = MaskedLm::encoder(architecture, tensors).map_err(failed)?;
-        Ok((CandleEncoder { mask: tokenizer.mask, model: Mutex::new(model) }, embedding))
+        Ok((CandleEncoder { mask: tokenizer.mask, model }, embedding))
     }
 }
 
@@ -51,7 +45,7 @@ impl Encoder for CandleEncoder {
         if tokens.sequences().any(|sequence| sequence.pads > 0) {
             return Err(Error::usage("objective paper-code has no form that trains"));
         }
-        let model = self.model.lock();
+        let model = &self.model;
         let sequences = tokens.sequences().map(|sequence| &tokens.ids[sequence.range]);
         let batch = PackedBatch::new(model.architecture(), self.mask, sequences).map_err(failed)?;
         let hidden =

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
 /// The share of tokens that the published training masked and showed as `<mask>`: 15 % x 80 %.
-pub(super) const MASK_RATIO_TRAIN: f32 = 0.15 * 0.8;
+const MASK_RATIO_TRAIN: f32 = 0.15 * 0.8;
 /// Rows that go through the feed-forward part together: their activations stay in cache.
 const ROW_BLOCK: usize = 96;
 
@@ -95,13 +95,7 @@ impl Transformer {
         for sequence in tokens.sequences() {
             let ids = &tokens.ids[sequence.range.clone()];
             let dropped = |id: u32| self.dropped == Some(id);
-            let scale = match self.dropped {
-                Some(_) => {
-                    let masked = ids.iter().filter(|id| dropped(**id)).count() as f32 / ids.len() as f32;
-                    (1.0 - MASK_RATIO_TRAIN) / (1.0 - masked)
-                }
-                None => 1.0,
-            };
+            let scale = embedding_scale(ids, self.dropped);
             let rows = &mut hidden[sequence.range.start * d..sequence.range.end * d];
             for (index, (id, out)) in ids.iter().zip(rows.chunks_exact_mut(d)).enumerate() {
                 let scale = if dropped(*id) { 0.0 } else { scale };
@@ -191,6 +185,13 @@ impl Transformer {
         }
         Ok(())
     }
+}
+
+/// What the embeddings of a sequence's tokens are multiplied by, those of the `dropped` one left out.
+pub(super) fn embedding_scale(ids: &[u32], dropped: Option<u32>) -> f32 {
+    let Some(dropped) = dropped else { return 1.0 };
+    let masked = ids.iter().filter(|id| **id == dropped).count() as f32 / ids.len() as f32;
+    (1.0 - MASK_RATIO_TRAIN) / (1.0 - masked)
 }
 
 impl Encoder for Transformer {

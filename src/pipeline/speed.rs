@@ -34,10 +34,12 @@ pub fn measure(model: &Model) -> Result<Speed> {
     let start = Instant::now();
     let work = || -> Result<u64> {
         let mut accumulator = engine.accumulator(CancelToken::default())?;
+        let mut tokens = 0;
         while start.elapsed() < TIME {
             accumulator.run(&records, |_, _| ())?;
+            tokens += records.iter().map(|record| record.tokens() as u64).sum::<u64>();
         }
-        Ok(accumulator.tokens)
+        Ok(tokens)
     };
     let tokens = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();

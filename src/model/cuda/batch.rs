@@ -3,6 +3,7 @@
 use super::device::Gpu;
 use super::failed;
 use crate::error::Result;
+use crate::model::transformer::embedding_scale;
 use candle_core::cuda_backend::cudarc::driver::PinnedHostSlice;
 
 /// Queries that one block of the attention kernel takes.
@@ -64,11 +65,11 @@ impl Staging {
         Ok(&self.pinned.as_slice().map_err(failed)?[..self.used])
     }
 
-    /// Adds sequences, each its tokens and the pads that its last one stands for; `scale` tells what the embeddings of an input's tokens are multiplied by.
+    /// Adds sequences, each its tokens and the pads that its last one stands for; the `dropped` token is embedded as zero.
     pub fn sequences<'v>(
         &mut self,
         views: impl Iterator<Item = (&'v [u32], u32)> + Clone,
-        scale: impl Fn(&[u32]) -> Box<dyn Fn(u32) -> f32>,
+        dropped: Option<u32>,
     ) -> Result<Placed> {
         let tokens = views.clone().map(|(input, _)| input.len()).sum();
         let ids = self.section(views.clone().flat_map(|(input, _)| input.iter().copied()))?;
@@ -77,8 +78,8 @@ impl Staging {
             (0..input.len()).map(move |at| if Some(at) == padded { NO_POSITION } else { at as u32 })
         }))?;
         let scales = self.section(views.clone().flat_map(|(input, _)| {
-            let scale = scale(input);
-            input.iter().map(move |id| scale(*id).to_bits())
+            let scale = embedding_scale(input, dropped);
+            input.iter().map(move |id| if dropped == Some(*id) { 0.0 } else { scale }.to_bits())
         }))?;
         let (mut first, mut blocks) = (0, 0);
         let work = self.section(views.flat_map(|(input, pads)| {

@@ -10,7 +10,6 @@ use crate::error::{Code, Error, Result};
 use crate::launch;
 use crate::model::architecture::{Architecture, FeedForward, NormPlacement, Positions};
 use crate::model::kernels::Rotary;
-use crate::model::transformer::MASK_RATIO_TRAIN;
 use crate::model::{Encoder, Numbers, Weights, Workspace, sized};
 use crate::tokenizer::Tokenizer;
 use std::sync::Arc;
@@ -151,15 +150,7 @@ impl CudaEncoder {
         staging: &mut Staging,
         views: impl Iterator<Item = (&'v [u32], u32)> + Clone,
     ) -> Result<Placed> {
-        let dropped = self.dropped;
-        staging.sequences(views, |input| match dropped {
-            Some(mask) => {
-                let masked = input.iter().filter(|id| **id == mask).count() as f32 / input.len() as f32;
-                let scale = (1.0 - MASK_RATIO_TRAIN) / (1.0 - masked);
-                Box::new(move |id| if id == mask { 0.0 } else { scale })
-            }
-            None => Box::new(|_| 1.0),
-        })
+        staging.sequences(views, self.dropped)
     }
 
     /// Enqueues the encoding of a batch whose words are on the GPU: fills `hidden`. The caller has the GPU's turn.

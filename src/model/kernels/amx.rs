@@ -47,9 +47,6 @@ impl Unit {
         assert!(m.next_multiple_of(ROWS) * b.k <= a.len() && b.k.is_multiple_of(TILE), "left side too short");
         let panels = b.n.div_ceil(PANEL);
         assert!(panels * b.k * PANEL <= b.data.len(), "right side too short");
-        if b.k == 0 {
-            return matmul_of_nothing(m, b.n, out, out_stride, epilogue);
-        }
         let mut sums = Sums([[[[0.0; PANEL]; TILE]; 2]; 2]);
         let session = Session::begin(self);
         for block in (0..m).step_by(ROW_BLOCK) {
@@ -73,16 +70,6 @@ impl Unit {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Sums without products.
-fn matmul_of_nothing(m: usize, n: usize, out: &mut [f32], out_stride: usize, epilogue: &impl Epilogue) {
-    for row in 0..m {
-        for column in (0..n).step_by(PANEL) {
-            let target = &mut out[row * out_stride + column..][..PANEL.min(n - column)];
-            epilogue.finish(column, &[0.0; PANEL], target);
         }
     }
 }
@@ -150,79 +137,47 @@ mod linux {
             assert!(k > 0 && k.is_multiple_of(TILE) && a.len() == 2 * TILE * k, "a step's rows");
             let a_row_bytes = 4 * k;
             let (low, high) = a.split_at(TILE * k);
-            match b.len() / (k * PANEL) {
-                2 => {
-                    let (left, right) = b.split_at(k * PANEL);
-                    // SAFETY: each step reads 16 rows of 16 pairs of each operand, of which there are k / 16; the sums are
-                    // four tiles, one after the other.
-                    unsafe {
-                        asm!(
-                            "tilezero tmm0",
-                            "tilezero tmm1",
-                            "tilezero tmm2",
-                            "tilezero tmm3",
-                            "2:",
-                            "tileloadd tmm4, [{low} + {a_row}*1]",
-                            "tileloadd tmm6, [{left} + {b_row}*1]",
-                            "tileloadd tmm7, [{right} + {b_row}*1]",
-                            "tdpbf16ps tmm0, tmm4, tmm6",
-                            "tdpbf16ps tmm1, tmm4, tmm7",
-                            "tileloadd tmm5, [{high} + {a_row}*1]",
-                            "tdpbf16ps tmm2, tmm5, tmm6",
-                            "tdpbf16ps tmm3, tmm5, tmm7",
-                            "add {low}, 64",
-                            "add {high}, 64",
-                            "add {left}, 1024",
-                            "add {right}, 1024",
-                            "dec {steps}",
-                            "jnz 2b",
-                            "tilestored [{sums} + {b_row}*1], tmm0",
-                            "tilestored [{sums} + {b_row}*1 + 1024], tmm1",
-                            "tilestored [{sums} + {b_row}*1 + 2048], tmm2",
-                            "tilestored [{sums} + {b_row}*1 + 3072], tmm3",
-                            low = inout(reg) low.as_ptr() => _,
-                            high = inout(reg) high.as_ptr() => _,
-                            left = inout(reg) left.as_ptr() => _,
-                            right = inout(reg) right.as_ptr() => _,
-                            steps = inout(reg) k / TILE => _,
-                            a_row = in(reg) a_row_bytes,
-                            b_row = in(reg) ROW_BYTES,
-                            sums = in(reg) sums.0.as_mut_ptr(),
-                            options(nostack),
-                        );
-                    }
-                }
-                _ => {
-                    assert!(b.len() == k * PANEL, "a step's panels");
-                    // SAFETY: as above; the second tile of each row of tiles stays as it was.
-                    unsafe {
-                        asm!(
-                            "tilezero tmm0",
-                            "tilezero tmm2",
-                            "2:",
-                            "tileloadd tmm4, [{low} + {a_row}*1]",
-                            "tileloadd tmm6, [{left} + {b_row}*1]",
-                            "tileloadd tmm5, [{high} + {a_row}*1]",
-                            "tdpbf16ps tmm0, tmm4, tmm6",
-                            "tdpbf16ps tmm2, tmm5, tmm6",
-                            "add {low}, 64",
-                            "add {high}, 64",
-                            "add {left}, 1024",
-                            "dec {steps}",
-                            "jnz 2b",
-                            "tilestored [{sums} + {b_row}*1], tmm0",
-                            "tilestored [{sums} + {b_row}*1 + 2048], tmm2",
-                            low = inout(reg) low.as_ptr() => _,
-                            high = inout(reg) high.as_ptr() => _,
-                            left = inout(reg) b.as_ptr() => _,
-                            steps = inout(reg) k / TILE => _,
-                            a_row = in(reg) a_row_bytes,
-                            b_row = in(reg) ROW_BYTES,
-                            sums = in(reg) sums.0.as_mut_ptr(),
-                            options(nostack),
-                        );
-                    }
-                }
+            // of one panel the sums are computed twice: only the last of a matrix is ever alone
+            let (left, rest) = b.split_at(k * PANEL);
+            let right = if rest.is_empty() { left } else { rest };
+            assert!(right.len() == k * PANEL, "a step's panels");
+            // SAFETY: each step reads 16 rows of 16 pairs of each operand, of which there are k / 16; the sums are four tiles,
+            // one after the other.
+            unsafe {
+                asm!(
+                    "tilezero tmm0",
+                    "tilezero tmm1",
+                    "tilezero tmm2",
+                    "tilezero tmm3",
+                    "2:",
+                    "tileloadd tmm4, [{low} + {a_row}*1]",
+                    "tileloadd tmm6, [{left} + {b_row}*1]",
+                    "tileloadd tmm7, [{right} + {b_row}*1]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tileloadd tmm5, [{high} + {a_row}*1]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    "add {low}, 64",
+                    "add {high}, 64",
+                    "add {left}, 1024",
+                    "add {right}, 1024",
+                    "dec {steps}",
+                    "jnz 2b",
+                    "tilestored [{sums} + {b_row}*1], tmm0",
+                    "tilestored [{sums} + {b_row}*1 + 1024], tmm1",
+                    "tilestored [{sums} + {b_row}*1 + 2048], tmm2",
+                    "tilestored [{sums} + {b_row}*1 + 3072], tmm3",
+                    low = inout(reg) low.as_ptr() => _,
+                    high = inout(reg) high.as_ptr() => _,
+                    left = inout(reg) left.as_ptr() => _,
+                    right = inout(reg) right.as_ptr() => _,
+                    steps = inout(reg) k / TILE => _,
+                    a_row = in(reg) a_row_bytes,
+                    b_row = in(reg) ROW_BYTES,
+                    sums = in(reg) sums.0.as_mut_ptr(),
+                    options(nostack),
+                );
             }
         }
     }

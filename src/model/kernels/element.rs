@@ -33,8 +33,8 @@ pub fn matmul_pairs(
     epilogue: &impl Epilogue,
 ) {
     match amx::unit() {
-        Some(unit) => unit.matmul(m, a, b, out, out_stride, epilogue),
-        None => matmul(m, Strided::rows(a, b.rows()), b, out, out_stride, epilogue),
+        Some(unit) if b.rows() > 0 => unit.matmul(m, a, b, out, out_stride, epilogue),
+        _ => matmul(m, Strided::rows(a, b.rows()), b, out, out_stride, epilogue),
     }
 }
 
