@@ -44,6 +44,12 @@ class RnaFm:
             {name: tuple(tensor.bfloat16() for tensor in pair) for name, pair in layer.items()} for layer in self.layers
         ]
 
+    def require_gradients(self):
+        """Has a graph made of all that the encoder computes; returns its weights."""
+        weights = [self.w["embed_tokens.weight"], self.w["embed_positions.weight"]]
+        weights += [tensor for layer in self.layers for pair in layer.values() for tensor in pair]
+        return [weight.requires_grad_() for weight in weights]
+
     def norm(self, x, name):
         return functional.layer_norm(x, (D,), self.w[f"{name}.weight"], self.w[f"{name}.bias"], EPSILON)
 
@@ -72,9 +78,24 @@ class RnaFm:
 
 def attention(qkv):
     """`[B, T, 3d]` to `[B, T, d]`."""
+    return joined(functional.scaled_dot_product_attention(*heads(qkv)))
+
+
+def written_out(qkv):
+    """The same, step by step."""
+    q, k, v = heads(qkv)
+    scores = (q * (D // HEADS) ** -0.5) @ k.transpose(-1, -2)
+    return joined(functional.softmax(scores, dim=-1) @ v)
+
+
+def heads(qkv):
     batch, length, _ = qkv.shape
-    q, k, v = qkv.view(batch, length, 3, HEADS, D // HEADS).permute(2, 0, 3, 1, 4)
-    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, length, D)
+    return qkv.view(batch, length, 3, HEADS, D // HEADS).permute(2, 0, 3, 1, 4)
+
+
+def joined(heads):
+    batch, _, length, _ = heads.shape
+    return heads.transpose(1, 2).reshape(batch, length, D)
 
 
 def gelu_derivative(u):

@@ -97,9 +97,9 @@ fn hint(code: Code) -> Option<&'static str> {
         Code::ModelUnavailable => {
             Some("`bioprune models list` names the models; --model also takes a file or a directory")
         }
-        Code::StorageFailed => {
-            Some("access to object storage comes from the environment: AWS_*, GOOGLE_* or AZURE_*")
-        }
+        Code::StorageFailed => Some(
+            "access to object storage comes from the environment (AWS_*, GOOGLE_* or AZURE_*), the folder of temporary files from TMPDIR",
+        ),
         Code::SourceChanged => Some("run the command again once nothing writes to the source"),
         Code::ServerBusy | Code::QueueFull | Code::NotReady => {
             Some("the same command may succeed later; exit status 104 says so to a workflow engine")

@@ -14,4 +14,5 @@ mod options;
 mod table;
 
 pub use grouper::{Grouper, Groups};
+pub use near::NEAR_BYTES;
 pub use options::{Columns, GroupOptions, GroupSource};

@@ -9,7 +9,7 @@
 use super::names::{NONE, Names, number};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
-use crate::spill::{Column, ColumnWriter, Sorter};
+use crate::spill::{Column, ColumnWriter, Row, Sorter};
 
 /// Hashes in a sketch.
 const SKETCH: usize = 24;
@@ -22,6 +22,9 @@ const COMPARED: (usize, usize) = (8, 4);
 /// Lengths of the k-mers that make candidates: more of them than there are records, so that those of one k-mer are
 /// related.
 const SHARED: (usize, usize) = (14, 6);
+
+/// Bytes that a record takes in temporary files at most: its rows of shared hashes, its sketch, rank and number.
+pub const NEAR_BYTES: u64 = (size_of::<Row<3>>() * SKETCH + size_of::<u64>() * (SKETCH + 2)) as u64;
 
 /// Rows that are gone through between two looks at whether the job goes on.
 const CHECKED: u64 = 1 << 16;

@@ -3,10 +3,11 @@
 use super::Context;
 use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
-use crate::groups::{GroupOptions, Grouper, Groups};
+use crate::groups::{GroupOptions, GroupSource, Grouper, Groups, NEAR_BYTES};
 use crate::scores::Scores;
 use crate::selection::{Candidate, Candidates};
 use crate::sequence::{Dataset, Record, Records};
+use crate::spill::warn_of_little_room;
 
 /// The scored records with their groups, as selections see them.
 pub(super) struct Pool<'a> {
@@ -39,6 +40,9 @@ pub(super) fn read(
     let Some(mut grouper) = Grouper::open(options, &context.storage, dataset.sources())? else {
         return Ok(None);
     };
+    if matches!(options.groups, Some(GroupSource::Near)) {
+        warn_of_little_room("groups near", scores.counts()?.scored.saturating_mul(NEAR_BYTES));
+    }
     let mut scored = grouper.reads_records().then(|| Scored::new(dataset));
     scores.read(&mut |rows| {
         context.cancel.check()?;

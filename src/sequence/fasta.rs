@@ -105,22 +105,21 @@ impl PartRecords for FastaRecords {
             if position < self.from {
                 continue;
             }
+            if parsed.id().first().is_none_or(u8::is_ascii_whitespace) {
+                return Err(Error::bad_input(format!(
+                    "{}: a record without an id (header `{}`) at {}; allowed is `>` and at once a name",
+                    self.uri,
+                    shown(parsed.id()),
+                    self.compression.place(position)
+                )));
+            }
             let length = (next - offset) as usize;
             let mut bytes = Vec::with_capacity(length);
             bytes.extend_from_slice(&all[..length.min(all.len())]);
             if length > all.len() {
                 bytes.push(b'\n');
             }
-            let record = Record::fasta(self.source, position, bytes, parsed.id().len());
-            if record.id().is_empty() {
-                return Err(Error::bad_input(format!(
-                    "{}: a record without an id (header `{}`) at {}; allowed is `>` and at once a name",
-                    self.uri,
-                    shown(record.header()),
-                    self.compression.place(position)
-                )));
-            }
-            return Ok(Some(record));
+            return Ok(Some(Record::fasta(self.source, position, bytes, parsed.id().len())));
         }
     }
 

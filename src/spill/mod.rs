@@ -9,7 +9,7 @@ mod shelf;
 mod sort;
 
 pub use column::{Column, ColumnWriter};
-pub use shelf::{Place, Shelf, room};
+pub use shelf::{Place, Shelf, room, warn_of_little_room};
 pub use sort::{Row, Rows, Sorted, Sorter};
 
 use crate::error::{Code, Error};

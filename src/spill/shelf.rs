@@ -2,6 +2,7 @@
 
 use super::failed;
 use crate::error::Result;
+use rustix::fs::StatFs;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -31,11 +32,28 @@ pub struct Place {
 /// none where that is memory.
 pub fn room(wanted: u64) -> u64 {
     match rustix::fs::statfs(std::env::temp_dir()) {
-        Ok(system) if system.f_type as u64 != TMPFS_MAGIC => {
-            wanted.min(system.f_bavail.saturating_mul(system.f_bsize as u64) / 4)
-        }
+        Ok(system) if system.f_type as u64 != TMPFS_MAGIC => wanted.min(available(&system) / 4),
         _ => 0,
     }
+}
+
+/// A warning where the folder of temporary files has less left than what `work` may come to put there.
+pub fn warn_of_little_room(work: &str, bytes: u64) {
+    let folder = std::env::temp_dir();
+    let Ok(left) = rustix::fs::statfs(&folder).map(|system| available(&system)) else { return };
+    if left < bytes {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        log::warn!(
+            "{work} may put up to {:.1} GiB into temporary files, and {} has {:.1} GiB left: TMPDIR names another folder",
+            gib(bytes),
+            folder.display(),
+            gib(left)
+        );
+    }
+}
+
+fn available(system: &StatFs) -> u64 {
+    system.f_bavail.saturating_mul(system.f_bsize as u64)
 }
 
 impl Shelf {
