@@ -19,7 +19,7 @@ wanted() { [[ " ${parts[*]} " == *" all "* || " ${parts[*]} " == *" $1 "* ]]; }
 # The program that a bench was built as.
 bench() {
   cargo bench --locked --no-run --bench "$1" --message-format json 2> /dev/null |
-    grep -o '"executable":"[^"]*"' | tail -1 | cut -d'"' -f4
+    grep -F '"kind":["bench"]' | grep -o '"executable":"[^"]*"' | cut -d'"' -f4
 }
 
 [ -x "$python" ] || python3 -m venv "$work/venv"

@@ -120,22 +120,22 @@ part() {
     rna-budgets)
         part rna-reference
         evaluate rna-budgets rna-reference RNA_SPLIT "${FROM[@]}" --keep 1%,30% --strategies top-k,coverage,balanced \
-            --controls records,cap,composition "$RNA" "$REDUNDANT"
+            --controls records,cap "$RNA" "$REDUNDANT"
         ;;
     rna-scores)
         part rna-reference
-        evaluate rna-scores rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap,composition \
+        evaluate rna-scores rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap \
             --objectives masked-lm,reconstruction,paper-code --estimators plain,debiased "$RNA" "$REDUNDANT"
         ;;
     rna-passes)
         part rna-reference
-        evaluate rna-passes rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap,composition \
+        evaluate rna-passes rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap \
             --estimators plain,debiased --mask-passes 1,3,7 "$RNA" "$REDUNDANT"
         ;;
     protein-budgets)
         part protein-reference
         evaluate protein-budgets protein-reference PROTEIN_SPLIT --keep 1%,30% --strategies top-k,coverage,balanced \
-            --controls records,cap,composition "$PROTEIN"
+            --controls records,cap "$PROTEIN"
         ;;
     # One epoch on the curvature sample before scoring, beside none.
     rna-adapt)
