@@ -59,6 +59,9 @@ pub(super) struct Scored {
     places: Vec<u32>,
 }
 
+/// The budget of a scoring's own folder: a warning about what was kept would be of no condition.
+const EVERYTHING: Budget = Budget::Share(1.0);
+
 /// The options of one scoring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scoring {
@@ -97,7 +100,8 @@ impl Scoring {
         }
     }
 
-    /// Scores the pool, or takes what an earlier run left. The folder is one that `prune` writes, with its report.
+    /// Scores the pool, or takes what an earlier run left. The folder is one that `prune` writes when it keeps everything:
+    /// its report tells what explains the scores.
     pub fn score(
         &self,
         request: &EvaluateRequest,
@@ -110,7 +114,7 @@ impl Scoring {
         let prune_request = PruneRequest {
             inputs: vec![pool.file.to_string()],
             output: folder.to_string(),
-            keep: request.keep[0],
+            keep: EVERYTHING,
             groups: GroupOptions::default(),
             adapt: false,
             preset: None,
@@ -122,7 +126,7 @@ impl Scoring {
             },
             sample: request.sample.clone(),
             score: ScoreOptions { estimator: self.estimator, damping: request.damping },
-            // its own coreset is of no use here: groups would have to be read for others
+            // its own coreset is of no use here: the conditions draw theirs, and each budget from these scores
             strategy: StrategyOptions { strategy: Strategy::TopK, ..StrategyOptions::default() },
             input: pool_input(&request.input),
         };
