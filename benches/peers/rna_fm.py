@@ -45,7 +45,7 @@ class RnaFm:
         ]
 
     def require_gradients(self):
-        """Has a graph made of all that the encoder computes; returns its weights."""
+        """Has a graph made from the embeddings on; returns their weights and those of the layers."""
         weights = [self.w["embed_tokens.weight"], self.w["embed_positions.weight"]]
         weights += [tensor for layer in self.layers for pair in layer.values() for tensor in pair]
         return [weight.requires_grad_() for weight in weights]
@@ -93,9 +93,9 @@ def heads(qkv):
     return qkv.view(batch, length, 3, HEADS, D // HEADS).permute(2, 0, 3, 1, 4)
 
 
-def joined(heads):
-    batch, _, length, _ = heads.shape
-    return heads.transpose(1, 2).reshape(batch, length, D)
+def joined(states):
+    batch, _, length, _ = states.shape
+    return states.transpose(1, 2).reshape(batch, length, D)
 
 
 def gelu_derivative(u):

@@ -23,8 +23,9 @@ const COMPARED: (usize, usize) = (8, 4);
 /// related.
 const SHARED: (usize, usize) = (14, 6);
 
-/// Bytes that a record takes in temporary files at most: its rows of shared hashes, its sketch, rank and number.
-pub const NEAR_BYTES: u64 = (size_of::<Row<3>>() * SKETCH + size_of::<u64>() * (SKETCH + 2)) as u64;
+/// Bytes that a record takes in temporary files at most: its rows of shared hashes, its sketch, rank, number and
+/// group.
+pub const NEAR_BYTES: u64 = (size_of::<Row<3>>() * SKETCH + size_of::<u64>() * (SKETCH + 3)) as u64;
 
 /// Rows that are gone through between two looks at whether the job goes on.
 const CHECKED: u64 = 1 << 16;

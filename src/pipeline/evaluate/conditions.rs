@@ -59,7 +59,7 @@ pub(super) struct Scored {
     places: Vec<u32>,
 }
 
-/// The budget of a scoring's own folder: a warning about what was kept would be of no condition.
+/// The budget of a scoring's own folder: what would be warned of a smaller coreset is of no condition.
 const EVERYTHING: Budget = Budget::Share(1.0);
 
 /// The options of one scoring.
