@@ -164,7 +164,7 @@ fn row(candidate: &Candidate) -> ScoreRow {
     ScoreRow {
         source,
         position,
-        id: format!("URS{:010X}_9606", record_hash >> 24),
+        id: format!("URS{:010X}_9606", record_hash >> 24).into(),
         record_hash,
         residues,
         tokens: residues + 2,

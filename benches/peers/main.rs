@@ -84,7 +84,7 @@ fn write_scores(folder: &Path) -> Result<()> {
         writer.write(&[ScoreRow {
             source: record.source,
             position: record.position,
-            id: String::from_utf8_lossy(record.id()).into_owned(),
+            id: String::from_utf8_lossy(record.id()).into(),
             record_hash: hash,
             residues,
             tokens: residues + 2,

@@ -6,11 +6,10 @@ use crate::confounds::{Confounds, Observation, Observer};
 use crate::error::Result;
 use crate::scores::{Counts, ScoreRow};
 use crate::selection::{Candidate, Candidates, Selection};
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use crate::spill::sort;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Ids are counted for repeats in pools of up to this many records (256 MiB of hashes); larger pools are not counted.
+/// Ids are counted for repeats in pools of up to this many records (128 MiB of hashes); larger pools are not counted.
 const MOST_IDS_COUNTED: u64 = 1 << 24;
 
 pub(super) struct Evidence {
@@ -26,15 +25,14 @@ impl Evidence {
     pub fn gather(pool: &Pool<'_>, selection: &Selection, needless: &CancelToken) -> Result<Evidence> {
         let count_ids = selection.pool.records <= MOST_IDS_COUNTED;
         let capacity = if count_ids { selection.pool.records as usize } else { 0 };
-        let mut ids = HashSet::with_capacity_and_hasher(capacity, BuildHasherDefault::<Hashed>::default());
-        let mut repeated = 0;
+        let mut ids: Vec<u64> = Vec::with_capacity(capacity);
         let mut observer = Observer::expecting(selection.pool.records);
         let mut ordinal = 0;
         let counts = pool.scores.read(&mut |rows| {
             pool.cancel.check().and_then(|()| needless.check())?;
             for row in rows {
-                if count_ids && !ids.insert(xxh3_64(row.id.as_bytes())) {
-                    repeated += 1;
+                if count_ids {
+                    ids.push(xxh3_64(row.id.as_bytes()));
                 }
                 let group = pool.group(ordinal);
                 let kept = selection.pick(ordinal, &Candidate::from(row), group).is_some();
@@ -43,6 +41,8 @@ impl Evidence {
             }
             Ok(())
         })?;
+        sort(&mut ids);
+        let repeated = ids.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64;
         drop(ids);
         let name = |group| pool.groups.map_or_else(String::new, |groups| groups.name(group));
         let confounds = observer.finish(pool.groups.is_some().then_some(&name), true)?;
@@ -53,22 +53,4 @@ impl Evidence {
 pub(super) fn observation(row: &ScoreRow, group: Option<u64>, kept: bool) -> Observation {
     let &ScoreRow { source, residues, loss, influence, .. } = row;
     Observation { source, residues, loss, influence, group, kept }
-}
-
-/// The hash of what is a hash already.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64(bytes);
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }

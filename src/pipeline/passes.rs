@@ -79,7 +79,7 @@ fn row(record: Encoded, tokens: u32, score: Option<Score>) -> Result<ScoreRow> {
     Ok(ScoreRow {
         source: record.source,
         position: record.position,
-        id: record.id_text().into_owned(),
+        id: record.id_text().into(),
         record_hash: record.hash,
         residues: record.residues,
         tokens,

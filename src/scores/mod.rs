@@ -27,6 +27,7 @@ pub use writer::ScoresWriter;
 
 use crate::error::{Error, Result};
 use crate::selection::Candidate;
+use compact_str::CompactString;
 
 /// One scored record.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +37,7 @@ pub struct ScoreRow {
     /// Grows in file order within a source
     pub position: u64,
     /// The record's id as its source has it; ids may repeat
-    pub id: String,
+    pub id: CompactString,
     /// The stable hash of (header, sequence) that every random choice uses
     pub record_hash: u64,
     /// Residues of the record

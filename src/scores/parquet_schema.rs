@@ -99,7 +99,7 @@ pub(super) fn rows_of(batch: &RecordBatch) -> Vec<ScoreRow> {
         .map(|row| ScoreRow {
             source: small(0)[row],
             position: large(1)[row],
-            id: ids.value(row).to_string(),
+            id: ids.value(row).into(),
             record_hash: large(3)[row],
             residues: small(4)[row],
             tokens: small(5)[row],

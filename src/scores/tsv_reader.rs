@@ -122,7 +122,7 @@ fn parse_row(line: &str) -> Result<ScoreRow, String> {
     Ok(ScoreRow {
         source: fields.parse()?,
         position: fields.parse()?,
-        id: fields.id()?,
+        id: fields.id()?.into(),
         record_hash: fields.parse()?,
         residues: fields.parse()?,
         tokens: fields.parse()?,

@@ -74,7 +74,7 @@ pub(super) mod tests {
             .map(|i| ScoreRow {
                 source: u32::from(i >= n / 2),
                 position: if i >= n / 2 { 3 * (i - n / 2) } else { 7 * i },
-                id: ids[i as usize % ids.len()].to_string(),
+                id: ids[i as usize % ids.len()].into(),
                 record_hash: i.wrapping_mul(0x9e37_79b9_7f4a_7c15),
                 residues: 10 + (i % 300) as u32,
                 tokens: 12 + (i % 300) as u32,

@@ -10,7 +10,7 @@ mod sort;
 
 pub use column::{Column, ColumnWriter};
 pub use shelf::{Place, Shelf, room, warn_of_little_room};
-pub use sort::{Row, Rows, Sorted, Sorter};
+pub use sort::{Row, Rows, Sorted, Sorter, sort};
 
 use crate::error::{Code, Error};
 

@@ -2,18 +2,39 @@
 
 use super::{HELD_BYTES, failed};
 use crate::error::Result;
+use rayon::slice::ParallelSliceMut;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
 
 /// A row; rows are in the order of their first number, then of the second, and so on.
 pub type Row<const N: usize> = [u64; N];
 
 /// Bytes of a run that are read at once.
 const READ_BYTES: usize = 64 << 10;
+
+/// From so many rows on a sort is worth the threads.
+const PARALLEL_ROWS: usize = 1 << 16;
+
+/// Sorts on all processors that are granted. (rayon's own pool is held to one thread for the sake of products.)
+pub fn sort<T: Ord + Send>(rows: &mut [T]) {
+    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let pool = || {
+        let threads = available_parallelism().map_or(1, usize::from);
+        ThreadPoolBuilder::new().num_threads(threads).thread_name(|_| "sort".to_string()).build().ok()
+    };
+    let pool = if rows.len() < PARALLEL_ROWS { None } else { POOL.get_or_init(pool).as_ref() };
+    match pool {
+        Some(pool) => pool.install(|| rows.par_sort_unstable()),
+        None => rows.sort_unstable(),
+    }
+}
 
 /// Takes rows in any order.
 pub struct Sorter<const N: usize> {
@@ -60,7 +81,7 @@ impl<const N: usize> Sorter<N> {
     }
 
     fn write_run(&mut self) -> Result<()> {
-        self.held.sort_unstable();
+        sort(&mut self.held);
         let start = self.runs.last().map_or(0, |run| run.end);
         let file = match &mut self.file {
             Some(file) => file,
@@ -78,7 +99,7 @@ impl<const N: usize> Sorter<N> {
     }
 
     pub fn sort(mut self) -> Sorted<N> {
-        self.held.sort_unstable();
+        sort(&mut self.held);
         let rows = self.runs.last().map_or(0, |run| run.end) + self.held.len() as u64;
         Sorted { held: self.held, file: self.file, runs: self.runs, rows }
     }
