@@ -1,7 +1,7 @@
 //! Whether a job's output is complete already: left by a run that ended before anybody noted it.
 
-use super::prune::SCORES;
 use super::select::MANIFEST;
+use super::steps::SCORES;
 use super::{Context, PruneRequest, PruneSummary, ScoreSummary, SelectRequest, SelectSummary};
 use crate::error::{Code, Result};
 use crate::groups::{GroupOptions, GroupSource};

@@ -28,6 +28,7 @@ mod score;
 mod select;
 mod session;
 mod speed;
+mod steps;
 mod stored;
 mod summary;
 mod tracker;

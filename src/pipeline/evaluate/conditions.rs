@@ -1,13 +1,13 @@
 //! What is trained on: each coreset, and the controls it is compared with.
 
-use super::super::prune::SCORES;
+use super::super::Context;
 use super::super::select::value_name;
-use super::super::{Context, ModelOptions, PruneRequest, prune, select};
+use super::super::session::Session;
+use super::super::steps::Steps;
 use super::composition;
 use super::pool::Pool;
 use super::request::{Control, EvaluateRequest};
 use crate::error::{Error, Result};
-use crate::groups::GroupOptions;
 use crate::influence::{Estimator, Objective};
 use crate::pipeline::{ObjectiveOptions, ScoreOptions, StrategyOptions};
 use crate::selection::{
@@ -15,6 +15,7 @@ use crate::selection::{
 };
 use crate::sequence::{Dataset, InputFormat, InputOptions};
 use crate::storage::Location;
+use std::time::Instant;
 
 /// One set of records to train on, or one for each seed where it is drawn.
 pub(super) struct Condition {
@@ -59,9 +60,6 @@ pub(super) struct Scored {
     places: Vec<u32>,
 }
 
-/// The budget of a scoring's own folder: what would be warned of a smaller coreset is of no condition.
-const EVERYTHING: Budget = Budget::Share(1.0);
-
 /// The options of one scoring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scoring {
@@ -100,8 +98,7 @@ impl Scoring {
         }
     }
 
-    /// Scores the pool, or takes what an earlier run left. The folder is one that `prune` writes when it keeps everything:
-    /// its report tells what explains the scores.
+    /// Scores the pool, or takes what an earlier run left in the folder of this scoring.
     pub fn score(
         &self,
         request: &EvaluateRequest,
@@ -110,28 +107,14 @@ impl Scoring {
         context: &Context,
     ) -> Result<Scored> {
         let name = self.name();
-        let folder = output.join(&name);
-        let prune_request = PruneRequest {
-            inputs: vec![pool.file.to_string()],
-            output: folder.to_string(),
-            keep: EVERYTHING,
-            groups: GroupOptions::default(),
-            adapt: false,
-            preset: None,
-            model: ModelOptions { ..request.model.clone() },
-            objective: ObjectiveOptions {
-                objective: self.objective,
-                mask_passes: self.mask_passes,
-                seed: request.seed,
-            },
-            sample: request.sample.clone(),
-            score: ScoreOptions { estimator: self.estimator, damping: request.damping },
-            // its own coreset is of no use here: the conditions draw theirs, and each budget from these scores
-            strategy: StrategyOptions { strategy: Strategy::TopK, ..StrategyOptions::default() },
-            input: pool_input(&request.input),
-        };
-        prune(&prune_request, context)?;
-        let (scores, _) = select::open(&[folder.join(SCORES).to_string()], context)?;
+        let objective =
+            ObjectiveOptions { objective: self.objective, mask_passes: self.mask_passes, seed: request.seed };
+        let inputs = [pool.file.to_string()];
+        let input = pool_input(&request.input);
+        let session = Session::open(context, &inputs, &input, &request.model, &objective)?;
+        let score = &ScoreOptions { estimator: self.estimator, damping: request.damping };
+        let steps = Steps { session: &session, sample: &request.sample, score, folder: &output.join(&name) };
+        let scores = steps.run(Instant::now())?.scores;
         let mut candidates: Vec<Candidate> = Vec::new();
         scores.scan(&mut |some| {
             candidates.extend_from_slice(some);
@@ -158,6 +141,20 @@ impl Candidates for Scored {
 }
 
 impl Scored {
+    /// The whole pool without scores, for the draws that ask for none.
+    pub fn unscored(pool: &Pool) -> Scored {
+        let places = 0..pool.records.len() as u32;
+        let candidate = |place: u32| Candidate {
+            source: 0,
+            position: u64::from(place),
+            record_hash: pool.records[place as usize].hash,
+            residues: pool.residues[place as usize],
+            influence: 0.0,
+        };
+        let candidates = places.clone().map(candidate).collect();
+        Scored { name: String::new(), candidates, keys: pool.keys.clone(), places: places.collect() }
+    }
+
     /// The places in the pool of what a rule selects.
     fn draw(&self, rule: &Rule, keep: Budget, seed: u64) -> Result<Vec<u32>> {
         let selection = find(self, rule, keep, seed)?;

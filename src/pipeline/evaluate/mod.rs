@@ -17,7 +17,7 @@ use crate::report::{self, ConditionResult, Evaluation, HeldOutSet, Pair, Tool, T
 use crate::sequence::Dataset;
 use crate::storage::Location;
 use crate::train::{EncodedRecord, baselines};
-use conditions::{Condition, Scoring, plan, positions};
+use conditions::{Condition, Scored, Scoring, plan, positions};
 use pool::Pool;
 use runs::{Planned, Runs, Trained};
 use serde::{Deserialize, Serialize};
@@ -93,11 +93,13 @@ pub fn evaluate(
         Ok((coreset.trim_end_matches('/').to_string(), places))
     });
     let given = given.collect::<Result<Vec<_>>>()?;
-    let positions = positions(&pool, request, context)?;
-    let scored = Scoring::all(request)
-        .iter()
-        .map(|scoring| scoring.score(request, (&pool, &positions), &output, context))
-        .collect::<Result<Vec<_>>>()?;
+    let scored = if request.keep.is_empty() {
+        vec![Scored::unscored(&pool)]
+    } else {
+        let positions = positions(&pool, request, context)?;
+        let score = |scoring: &Scoring| scoring.score(request, (&pool, &positions), &output, context);
+        Scoring::all(request).iter().map(score).collect::<Result<Vec<_>>>()?
+    };
     let (conditions, mut coresets) = plan(request, &scored, given, &pool)?;
     let seeds: Vec<u64> = (0..u64::from(request.seeds)).map(|i| request.seed + i).collect();
     let mut planned = Vec::new();

@@ -24,12 +24,19 @@ pub struct EvaluateRequest {
     #[arg(short, long)]
     pub output: String,
 
-    /// Budgets, separated by commas: records (200000), share of the records (1%) or residues (50Mres)
-    #[arg(long, short = 'k', value_delimiter = ',', required = true)]
+    /// Budgets, separated by commas: records (200000), share of the records (1%) or residues (50Mres). Without any, nothing is
+    /// scored: the coresets of --selection are evaluated alone
+    #[arg(long, short = 'k', value_delimiter = ',', required_unless_present = "selection")]
     pub keep: Vec<Budget>,
 
     /// Strategies to evaluate, separated by commas, each with its own defaults
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "top-k,coverage,balanced")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        requires = "keep",
+        default_value = "top-k,coverage,balanced"
+    )]
     pub strategies: Vec<Strategy>,
 
     /// Coresets that are there already: folders of `prune` and `select`, or sequence files, made from the same inputs
@@ -54,15 +61,21 @@ pub struct EvaluateRequest {
     pub seed: u64,
 
     /// Objectives to score by, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "masked-lm")]
+    #[arg(long, value_enum, value_delimiter = ',', requires = "keep", default_value = "masked-lm")]
     pub objectives: Vec<Objective>,
 
     /// Estimators to score by, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "debiased")]
+    #[arg(long, value_enum, value_delimiter = ',', requires = "keep", default_value = "debiased")]
     pub estimators: Vec<Estimator>,
 
     /// Mask passes of masked-lm, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "7", value_parser = clap::value_parser!(u8).range(1..=7))]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        requires = "keep",
+        default_value = "7",
+        value_parser = clap::value_parser!(u8).range(1..=7)
+    )]
     pub mask_passes: Vec<u8>,
 
     /// Added to the curvature: absolute (1e-8) or a multiple of its mean (0.1x)

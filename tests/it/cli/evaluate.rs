@@ -75,6 +75,12 @@ fn it_says_that_a_coreset_is_better_and_that_one_is_worse_and_goes_on_where_it_w
     assert!(fs::read_to_string(out.join("comparisons.tsv")).unwrap().contains("\tbetter\n"));
     assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("Does the coreset help?"));
 
+    let mut scoring: Vec<_> = (fs::read_dir(out.join("masked-lm-debiased-1")).unwrap())
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    scoring.sort();
+    assert_eq!(scoring, ["curvature.safetensors", "scores.parquet"]);
+
     // One training is lost: it alone is done again, to the same numbers, and nothing is scored again.
     let scores =
         || fs::metadata(out.join("masked-lm-debiased-1/scores.parquet")).unwrap().modified().unwrap();
@@ -87,6 +93,46 @@ fn it_says_that_a_coreset_is_better_and_that_one_is_worse_and_goes_on_where_it_w
     assert_eq!(scores(), scored);
     let repeated = json(&out.join("evaluation.json"));
     assert!(repeated["comparisons"] == evaluation["comparisons"], "{repeated:#}");
+}
+
+#[test]
+fn a_coreset_that_is_there_is_evaluated_alone_without_scores_and_as_beside_strategies() {
+    let folder = TempDir::new().unwrap();
+    inputs(folder.path());
+    let run = |out: &str, budget: &[&str]| {
+        let trainer = "--seeds 1 --steps 20 --holdout 0.3 --groups header:^([^|]+) --step-tokens 512 --layers 1 --hidden-size 16 \
+                       --heads 2 --max-tokens 64 --sample 50 --controls records,lengths,cap,everything";
+        let mut arguments = vec!["evaluate", "all.fa", "-o", out, "--json", "--selection", "varied.fa"];
+        arguments.extend(budget.iter().copied().chain(trainer.split_whitespace()));
+        let output = bioprune(&arguments).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        json(&folder.path().join(out).join("evaluation.json"))
+    };
+    let losses = |evaluation: &Value| -> Vec<(String, Value)> {
+        let conditions = evaluation["conditions"].as_array().unwrap().iter();
+        let of_coreset =
+            conditions.filter(|condition| !condition["name"].as_str().unwrap().contains("top-k"));
+        let loss = |condition: &Value| {
+            (condition["name"].to_string(), condition["trainings"][0]["new_groups"].clone())
+        };
+        of_coreset.map(loss).collect()
+    };
+    let alone = losses(&run("alone", &[]));
+    assert_eq!(alone.len(), 5);
+    let mut files: Vec<_> = (fs::read_dir(folder.path().join("alone")).unwrap())
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let expected = ["comparisons.tsv", "evaluation.json", "losses.tsv", "pool.fa.gz", "report.html", "runs"];
+    assert_eq!(files, expected, "nothing is scored");
+    let beside = losses(&run("beside", &["--keep", "5%", "--strategies", "top-k", "--mask-passes", "1"]));
+    assert!(alone.iter().all(|one| beside.contains(one)), "{alone:?}\n{beside:?}");
+
+    // what strategies would be told is refused where there are none
+    let arguments = ["evaluate", "all.fa", "-o", "x", "--selection", "varied.fa", "--strategies", "top-k"];
+    let output = bioprune(&arguments).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--keep"), "{}", stderr(&output));
 }
 
 #[test]

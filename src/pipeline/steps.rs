@@ -1,0 +1,118 @@
+//! The steps before a selection, each with its file in a folder. A file that an earlier run of the same request over the same
+//! inputs left there whole is used again.
+
+use super::kept::Kept;
+use super::score::Basis;
+use super::select::{open_own, output_file};
+use super::session::{Estimate, Session};
+use super::{
+    Context, Counts, CurvatureSummary, SampleOptions, ScoreOptions, ScoreSummary, curvature, parts, score,
+};
+use crate::error::{Code, Result};
+use crate::report::OutputFile;
+use crate::scores::Scores;
+use crate::storage::{Location, ObjectInfo, io_error};
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::time::Instant;
+
+const CURVATURE: &str = "curvature.safetensors";
+pub(super) const SCORES: &str = "scores.parquet";
+
+/// What a folder is to hold.
+pub(super) struct Steps<'a> {
+    pub session: &'a Session<'a>,
+    pub sample: &'a SampleOptions,
+    pub score: &'a ScoreOptions,
+    pub folder: &'a Location,
+}
+
+/// What it holds then.
+pub(super) struct Stepped {
+    /// Of a curvature that was estimated just now
+    pub curvature: Option<CurvatureSummary>,
+    pub score: ScoreSummary,
+    pub scores: Scores,
+    pub files: Vec<OutputFile>,
+}
+
+impl Steps<'_> {
+    /// Estimates the curvature and scores all records, or takes what is there; `since` is when the job began.
+    pub fn run(&self, since: Instant) -> Result<Stepped> {
+        let curvature_at = self.folder.join(CURVATURE);
+        let (basis, counts, curvature_file) = self.curvature(&curvature_at)?;
+        let seconds = since.elapsed().as_secs_f64();
+        let curvature = counts
+            .map(|counts| CurvatureSummary::of(&basis.sum, counts, self.session, &curvature_at, seconds));
+        let scores_at = self.folder.join(SCORES);
+        let (score, scores_file) = self.scores(&basis, &scores_at)?;
+        let scores = open_own(&scores_at, self.session.context)?;
+        Ok(Stepped { curvature, score, scores, files: vec![curvature_file, scores_file] })
+    }
+
+    /// The curvature of an earlier run if it is the one asked for, else a new one with the counts of its records.
+    fn curvature(&self, location: &Location) -> Result<(Basis, Option<Counts>, OutputFile)> {
+        let Steps { session, sample, .. } = self;
+        let storage = &session.context.storage;
+        let wanted = session.curvature_metadata(sample.curvature_form, sample.sample, None);
+        if let Some(info) = left_by_earlier_run(location, session.context)? {
+            match curvature::read(location, storage) {
+                Ok((sum, metadata)) if metadata == wanted => {
+                    log::info!("{location} is used again");
+                    storage.adopt(location);
+                    let file = digest(&info, session.context)?;
+                    return Ok((Basis { sum, metadata, kept: Kept::default() }, None, file));
+                }
+                _ => log::info!("{location} is of another run and is replaced"),
+            }
+        }
+        let Estimate { sum, counts, kept } = session.estimate(sample.sample, None, true)?;
+        let file = output_file(&curvature::write(&sum, &wanted, location, storage)?);
+        Ok((Basis { sum, metadata: wanted, kept }, Some(counts), file))
+    }
+
+    /// The scores of an earlier run if they are those asked for, else new ones.
+    fn scores(&self, basis: &Basis, location: &Location) -> Result<(ScoreSummary, OutputFile)> {
+        let started = Instant::now();
+        let Steps { session, score: options, .. } = self;
+        if let Some(info) = left_by_earlier_run(location, session.context)? {
+            let wanted = score::metadata(session, basis, options, None);
+            match open_own(location, session.context) {
+                Ok(scores) if *scores.metadata() == wanted => {
+                    log::info!("{location} is used again");
+                    session.context.storage.adopt(location);
+                    let file = digest(&info, session.context)?;
+                    parts::clear_left(location, session.context)?;
+                    return Ok((ScoreSummary::reused(location, session, scores.counts()?), file));
+                }
+                _ => log::info!("{location} is of another run and is replaced"),
+            }
+        }
+        let scored = score::write(session, basis, options, None, location, &mut |_| Ok(()))?;
+        Ok((scored.summary(session, location, started), output_file(&scored.committed)))
+    }
+}
+
+/// A file that lies where this run will write one.
+fn left_by_earlier_run(location: &Location, context: &Context) -> Result<Option<ObjectInfo>> {
+    match context.storage.stat(location) {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if error.code == Code::InputNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn digest(info: &ObjectInfo, context: &Context) -> Result<OutputFile> {
+    let mut hash = Sha256::new();
+    let mut reader = context.storage.open(info)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = reader.read(&mut buffer).map_err(|error| io_error(&info.location, error))?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+    }
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(OutputFile { uri: info.location.to_string(), size: info.size, sha256 })
+}
