@@ -25,13 +25,6 @@ pub(super) struct Kept {
     pub seconds: f64,
 }
 
-/// Memory to read gradients into.
-#[derive(Default)]
-pub(super) struct Buffers {
-    numbers: Vec<f32>,
-    bytes: Vec<u8>,
-}
-
 impl Keeper {
     /// A keeper for each of so many workers, which take no more than `bytes` together.
     pub fn for_workers(workers: usize, bytes: u64) -> impl Iterator<Item = Keeper> {
@@ -63,16 +56,16 @@ impl Kept {
         self.records.len()
     }
 
-    /// The gradient of a record, of hidden states of size `d`, if it was kept.
+    /// The gradient of a record, of hidden states of size `d`, if it was kept; `numbers` is the memory that it is read into.
     pub fn gradient<'b>(
         &self,
         key: Key,
         d: usize,
-        buffers: &'b mut Buffers,
+        numbers: &'b mut Vec<f32>,
     ) -> Result<Option<RecordGradient<'b>>> {
         let Some((shelf, loss, place)) = self.records.get(&key) else { return Ok(None) };
-        self.shelves[*shelf].get(*place, &mut buffers.numbers, &mut buffers.bytes)?;
-        let (delta, hidden) = buffers.numbers.split_at(buffers.numbers.len() / 2);
+        self.shelves[*shelf].get(*place, numbers)?;
+        let (delta, hidden) = numbers.split_at(numbers.len() / 2);
         Ok(Some(RecordGradient::new(*loss, delta, hidden, d)))
     }
 }
@@ -93,13 +86,13 @@ mod tests {
         });
         let kept: Kept = keepers.collect();
         assert_eq!(kept.len(), 6);
-        let mut buffers = Buffers::default();
+        let mut numbers = Vec::new();
         for key in [12, 0, 1, 11, 2, 10] {
-            let gradient = kept.gradient((7, key), 3, &mut buffers).unwrap().unwrap();
+            let gradient = kept.gradient((7, key), 3, &mut numbers).unwrap().unwrap();
             assert_eq!((gradient.loss, gradient.positions()), (key as f64 / 3.0, 2));
             assert_eq!((gradient.delta, gradient.hidden), (&factors(key)[..], &factors(key + 100)[..]));
         }
-        assert!(kept.gradient((7, 3), 3, &mut buffers).unwrap().is_none());
-        assert!(kept.gradient((8, 0), 3, &mut buffers).unwrap().is_none());
+        assert!(kept.gradient((7, 3), 3, &mut numbers).unwrap().is_none());
+        assert!(kept.gradient((8, 0), 3, &mut numbers).unwrap().is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! What a worker does with a batch in each of the two passes: add gradients to the curvature, and score.
 
 use super::Counts;
-use super::kept::{Buffers, Keeper, Kept, Key};
+use super::kept::{Keeper, Kept, Key};
 use super::reading::Encoded;
 use super::workers::Worker;
 use crate::batching::Example;
@@ -30,7 +30,8 @@ pub(super) struct ScoreWorker<'m, 'c> {
     pub scorer: RecordScorer<'m, 'c>,
     pub hidden_size: usize,
     pub kept: &'c Kept,
-    pub buffers: Buffers,
+    /// Memory to read gradients into
+    pub numbers: Vec<f32>,
 }
 
 /// The rows of a batch, the tokens they stand for, and what became of the records up to its last one.
@@ -51,7 +52,7 @@ impl Worker for ScoreWorker<'_, '_> {
         let (mut examples, mut places) = (Vec::new(), Vec::new());
         for (record, example) in batch {
             let kept =
-                self.kept.gradient((record.source, record.position), self.hidden_size, &mut self.buffers)?;
+                self.kept.gradient((record.source, record.position), self.hidden_size, &mut self.numbers)?;
             let score = kept.and_then(|gradient| self.scorer.of_gradient(&gradient));
             let tokens = example.record_tokens() as u32;
             if score.is_none() {

@@ -1,7 +1,7 @@
 //! What curvature and scoring share: a model, a dataset, and records going through the workers in batches.
 
 use super::choose::{AUTO, check_kind, choose};
-use super::kept::{Buffers, Keeper, Kept};
+use super::kept::{Keeper, Kept};
 use super::memory::{self, Need};
 use super::passes::{CurvatureWorker, ScoreWorker, ScoredBatch};
 use super::reading::{Encoded, Reading};
@@ -199,8 +199,7 @@ impl<'a> Session<'a> {
         let engine = Engine::new(&self.model)?;
         let worker = |_| {
             let scorer = engine.scorer(curvature, estimator, self.context.cancel.clone())?;
-            let (hidden_size, buffers) = (self.model.head.hidden_size, Buffers::default());
-            Ok(ScoreWorker { scorer, hidden_size, kept, buffers })
+            Ok(ScoreWorker { scorer, hidden_size: self.model.head.hidden_size, kept, numbers: Vec::new() })
         };
         let workers = (0..self.threads).map(worker).collect::<Result<_>>()?;
         let mut tracker = self.tracker(Stage::Score);

@@ -1,17 +1,16 @@
 //! A number for each record, by the record's ordinal.
 
-use super::{HELD_BYTES, failed};
+use super::{HELD_BYTES, failed, write};
 use crate::error::Result;
 use memmap2::Mmap;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufWriter, Write};
 
 /// Takes the numbers in order.
 pub struct ColumnWriter {
     held: Vec<u64>,
     most: usize,
-    file: Option<BufWriter<File>>,
+    file: Option<File>,
     numbers: u64,
 }
 
@@ -56,11 +55,10 @@ impl ColumnWriter {
     fn write(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(BufWriter::new(tempfile::tempfile().map_err(failed)?)),
+            none => none.insert(tempfile::tempfile().map_err(failed)?),
         };
-        for number in self.held.drain(..) {
-            file.write_all(&number.to_ne_bytes()).map_err(failed)?;
-        }
+        write(file, &self.held)?;
+        self.held.clear();
         Ok(())
     }
 
@@ -69,7 +67,6 @@ impl ColumnWriter {
             self.write()?;
         }
         let Some(file) = self.file else { return Ok(Column(Form::Held(self.held))) };
-        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
         // SAFETY: the file has no name and no other handle: nothing changes or cuts it while it is mapped.
         let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
         Ok(Column(Form::Mapped(map)))

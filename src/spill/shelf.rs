@@ -18,7 +18,6 @@ pub struct Shelf {
     end: u64,
     /// Bytes that may still be taken
     room: u64,
-    bytes: Vec<u8>,
 }
 
 /// Where an array lies in its shelf.
@@ -67,9 +66,7 @@ impl Shelf {
         let numbers = parts.iter().map(|part| part.len()).sum();
         let size = (numbers * size_of::<f32>()) as u64;
         self.room = self.room.checked_sub(size.max(SMALLEST))?;
-        self.bytes.clear();
-        self.bytes.extend(parts.into_iter().flatten().flat_map(|number| number.to_ne_bytes()));
-        match self.write() {
+        match self.write(parts) {
             Ok(()) => {
                 let start = self.end;
                 self.end += size;
@@ -83,23 +80,26 @@ impl Shelf {
         }
     }
 
-    fn write(&mut self) -> std::io::Result<()> {
+    fn write(&mut self, parts: [&[f32]; 2]) -> std::io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(tempfile::tempfile()?),
         };
-        file.write_all_at(&self.bytes, self.end)
+        let mut at = self.end;
+        for bytes in parts.map(bytemuck::cast_slice::<f32, u8>) {
+            file.write_all_at(bytes, at)?;
+            at += bytes.len() as u64;
+        }
+        Ok(())
     }
 
-    /// Reads an array back in place of what `numbers` and `bytes`, memory to work in, held.
-    pub fn get(&self, place: Place, numbers: &mut Vec<f32>, bytes: &mut Vec<u8>) -> Result<()> {
-        numbers.clear();
-        bytes.resize(place.numbers * size_of::<f32>(), 0);
-        if let Some(file) = &self.file {
-            file.read_exact_at(bytes, place.start).map_err(failed)?;
+    /// Reads an array back in place of what `numbers` held.
+    pub fn get(&self, place: Place, numbers: &mut Vec<f32>) -> Result<()> {
+        numbers.resize(place.numbers, 0.0);
+        match &self.file {
+            Some(file) => file.read_exact_at(bytemuck::cast_slice_mut(numbers), place.start).map_err(failed),
+            None => Ok(()),
         }
-        numbers.extend(bytes.as_chunks::<4>().0.iter().map(|number| f32::from_ne_bytes(*number)));
-        Ok(())
     }
 }
 
@@ -115,9 +115,9 @@ mod tests {
         // 0 to 3 are counted as the smallest, 4 to 6 by size: 20, 24 and 28 kB beside 64 KiB of 128
         let kept: Vec<_> = places.iter().map(Option::is_some).collect();
         assert_eq!(kept, [true, true, true, true, true, true, false, false, false]);
-        let (mut numbers, mut bytes) = (vec![1.0; 3], Vec::new());
+        let mut numbers = vec![1.0; 3];
         for i in [4, 0, 3, 1, 2, 5] {
-            shelf.get(places[i].unwrap(), &mut numbers, &mut bytes).unwrap();
+            shelf.get(places[i].unwrap(), &mut numbers).unwrap();
             assert_eq!(numbers, [array(i), array(1)].concat());
         }
     }

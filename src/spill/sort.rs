@@ -1,13 +1,13 @@
 //! Sorting of any number of rows of fixed width: sorted runs in one temporary file, merged as they are read.
 
-use super::{HELD_BYTES, failed};
+use super::{HELD_BYTES, failed, write};
 use crate::error::Result;
 use rayon::slice::ParallelSliceMut;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::Write;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
@@ -18,6 +18,9 @@ pub type Row<const N: usize> = [u64; N];
 
 /// Bytes of a run that are read at once.
 const READ_BYTES: usize = 64 << 10;
+
+/// Rows of one key that are held at most while their end is looked for.
+const HELD_OF_A_RUN: usize = 1 << 12;
 
 /// From so many rows on a sort is worth the threads.
 const PARALLEL_ROWS: usize = 1 << 16;
@@ -87,12 +90,7 @@ impl<const N: usize> Sorter<N> {
             Some(file) => file,
             none => none.insert(tempfile::tempfile().map_err(failed)?),
         };
-        let mut bytes = Vec::with_capacity(READ_BYTES);
-        for rows in self.held.chunks((READ_BYTES / size_of::<Row<N>>()).max(1)) {
-            bytes.clear();
-            bytes.extend(rows.iter().flatten().flat_map(|number| number.to_le_bytes()));
-            file.write_all(&bytes).map_err(failed)?;
-        }
+        write(file, self.held.as_flattened())?;
         self.runs.push(start..start + self.held.len() as u64);
         self.held.clear();
         Ok(())
@@ -117,13 +115,15 @@ impl<const N: usize> Sorted<N> {
 
     /// The rows in order.
     pub fn rows(&self) -> Result<Rows<'_, N>> {
-        let runs: Vec<Run<N>> =
-            self.runs.iter().map(|run| Run { left: run.clone(), read: Vec::new().into_iter() }).collect();
-        let mut rows = Rows { sorted: self, held: self.held.iter(), runs, next: BinaryHeap::new() };
+        let runs = self.runs.iter().map(|run| Run { left: run.clone(), read: Vec::new(), next: 0 }).collect();
+        let mut runs = Runs { file: self.file.as_ref(), held: self.held.iter(), runs };
+        let mut next = BinaryHeap::new();
         if !self.runs.is_empty() {
-            (0..=rows.runs.len()).try_for_each(|run| rows.refill(run))?;
+            for run in 0..=self.runs.len() {
+                next.extend(runs.next(run)?.map(|row| Reverse((row, run))));
+            }
         }
-        Ok(rows)
+        Ok(Rows { runs, next })
     }
 
     /// Hands over the rows in order, each with its place among all rows and the places of those that have the same
@@ -133,21 +133,42 @@ impl<const N: usize> Sorted<N> {
         key: impl Fn(&Row<N>) -> K,
         mut visit: impl FnMut(&Row<N>, u64, &Range<u64>) -> Result<()>,
     ) -> Result<()> {
-        // One reader runs ahead to where a run ends; the other follows with its rows.
-        let (mut ahead, mut behind) = (self.rows()?, self.rows()?);
-        let mut next = ahead.next().transpose()?;
-        let mut start = 0;
+        let mut rows = self.rows()?;
+        let mut next = rows.advance()?;
+        let (mut start, mut held) = (0, Vec::new());
+        // Reads what is too much to hold of a run again, and the number of rows that it has read.
+        let mut behind: Option<(Rows<'_, N>, u64)> = None;
         while let Some(first) = next {
             let of = key(&first);
+            held.clear();
+            held.push(first);
             let mut end = start + 1;
             next = loop {
-                match ahead.next().transpose()? {
-                    Some(row) if key(&row) == of => end += 1,
+                match rows.advance()? {
+                    Some(row) if key(&row) == of => {
+                        end += 1;
+                        if held.len() < HELD_OF_A_RUN {
+                            held.push(row);
+                        }
+                    }
                     other => break other,
                 }
             };
-            for (place, row) in (start..end).zip(&mut behind) {
-                visit(&row?, place, &(start..end))?;
+            let run = start..end;
+            held.iter().zip(start..).try_for_each(|(row, place)| visit(row, place, &run))?;
+            let rest = start + held.len() as u64..end;
+            if !rest.is_empty() {
+                let (rows, read) = match &mut behind {
+                    Some(behind) => behind,
+                    none => none.insert((self.rows()?, 0)),
+                };
+                for place in *read..end {
+                    let row = rows.advance()?;
+                    if let Some(row) = row.filter(|_| rest.contains(&place)) {
+                        visit(&row, place, &run)?;
+                    }
+                }
+                *read = end;
             }
             start = end;
         }
@@ -157,43 +178,25 @@ impl<const N: usize> Sorted<N> {
 
 /// The rows of a [`Sorted`], in order.
 pub struct Rows<'a, const N: usize> {
-    sorted: &'a Sorted<N>,
-    /// The rows in memory, which count as the last run
-    held: std::slice::Iter<'a, Row<N>>,
-    runs: Vec<Run<N>>,
+    runs: Runs<'a, N>,
     /// The first row of each run that has any left
     next: BinaryHeap<Reverse<(Row<N>, usize)>>,
 }
 
-/// A run in the file: the rows that are not read yet, and those that are and were not handed on.
-struct Run<const N: usize> {
-    left: Range<u64>,
-    read: std::vec::IntoIter<Row<N>>,
-}
-
 impl<const N: usize> Rows<'_, N> {
-    /// Takes the next row of a run among those that are compared.
-    fn refill(&mut self, run: usize) -> Result<()> {
-        let row = match self.runs.get_mut(run) {
-            None => self.held.next().copied(),
-            Some(of) => {
-                if of.read.len() == 0 {
-                    of.read = self.sorted.read(&mut of.left)?.into_iter();
-                }
-                of.read.next()
-            }
-        };
-        self.next.extend(row.map(|row| Reverse((row, run))));
-        Ok(())
-    }
-
     fn advance(&mut self) -> Result<Option<Row<N>>> {
-        if self.runs.is_empty() {
+        if self.runs.runs.is_empty() {
             // nothing to merge
-            return Ok(self.held.next().copied());
+            return Ok(self.runs.held.next().copied());
         }
-        let Some(Reverse((row, run))) = self.next.pop() else { return Ok(None) };
-        self.refill(run)?;
+        let Some(mut first) = self.next.peek_mut() else { return Ok(None) };
+        let Reverse((row, run)) = *first;
+        match self.runs.next(run)? {
+            Some(next) => *first = Reverse((next, run)),
+            None => {
+                PeekMut::pop(first);
+            }
+        }
         Ok(Some(row))
     }
 }
@@ -206,18 +209,46 @@ impl<const N: usize> Iterator for Rows<'_, N> {
     }
 }
 
-impl<const N: usize> Sorted<N> {
-    /// Reads the next rows of a run, as many as are read at once, and takes them off what is left.
-    fn read(&self, left: &mut Range<u64>) -> Result<Vec<Row<N>>> {
+/// What is merged.
+struct Runs<'a, const N: usize> {
+    file: Option<&'a File>,
+    runs: Vec<Run<N>>,
+    /// The rows in memory, which count as the last run
+    held: std::slice::Iter<'a, Row<N>>,
+}
+
+/// A run in the file: the rows that are not read yet, and those that are, of which some were handed on.
+struct Run<const N: usize> {
+    left: Range<u64>,
+    read: Vec<Row<N>>,
+    next: usize,
+}
+
+impl<const N: usize> Runs<'_, N> {
+    /// The next row of a run.
+    fn next(&mut self, run: usize) -> Result<Option<Row<N>>> {
+        let Some(run) = self.runs.get_mut(run) else { return Ok(self.held.next().copied()) };
+        if run.next == run.read.len()
+            && let Some(file) = self.file
+        {
+            run.read_on(file)?;
+        }
+        run.next += 1;
+        Ok(run.read.get(run.next - 1).copied())
+    }
+}
+
+impl<const N: usize> Run<N> {
+    /// Reads the next rows, as many as are read at once, and takes them off what is left.
+    fn read_on(&mut self, file: &File) -> Result<()> {
         let width = size_of::<Row<N>>();
-        let rows = (left.end - left.start).min((READ_BYTES / width).max(1) as u64);
-        let Some(file) = self.file.as_ref().filter(|_| rows > 0) else { return Ok(Vec::new()) };
-        let mut bytes = vec![0; rows as usize * width];
-        file.read_exact_at(&mut bytes, left.start * width as u64).map_err(failed)?;
-        left.start += rows;
-        let (numbers, _) = bytes.as_chunks::<8>();
-        let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
-        Ok((0..rows).map(|_| std::array::from_fn(|_| numbers.next().unwrap_or_default())).collect())
+        let rows = (self.left.end - self.left.start).min((READ_BYTES / width).max(1) as u64);
+        self.read.resize(rows as usize, [0; N]);
+        let bytes = bytemuck::cast_slice_mut(self.read.as_flattened_mut());
+        file.read_exact_at(bytes, self.left.start * width as u64).map_err(failed)?;
+        self.left.start += rows;
+        self.next = 0;
+        Ok(())
     }
 }
 
@@ -264,6 +295,31 @@ mod tests {
                 })
                 .unwrap();
             prop_assert_eq!(places, rows.len() as u64);
+        }
+    }
+
+    #[test]
+    fn rows_of_a_key_that_are_too_many_to_hold_are_told_as_others() {
+        let many = HELD_OF_A_RUN as u64;
+        let key = |i: u64| [0, 7, 7, 9, 2][(i % 5) as usize] * u64::from(i < 4 * many) + i / (4 * many) * 10;
+        let rows: Vec<Row<2>> = (0..5 * many).map(|i| [key(i), i]).collect();
+        let mut expected = rows.clone();
+        expected.sort();
+        for most in [3 * HELD_OF_A_RUN, rows.len()] {
+            let (mut found, mut runs) = (Vec::new(), Vec::new());
+            let visit = |row: &Row<2>, place, run: &Range<u64>| {
+                assert_eq!(place, found.len() as u64);
+                found.push(*row);
+                runs.push((row[0], run.clone()));
+                Ok(())
+            };
+            sorted(&rows, most).by_run(|row| row[0], visit).unwrap();
+            assert_eq!(found, expected);
+            runs.dedup();
+            let lengths: Vec<_> = runs.iter().map(|(key, run)| (*key, run.end - run.start)).collect();
+            let count = |key| rows.iter().filter(|row| row[0] == key).count() as u64;
+            assert_eq!(lengths, [0, 2, 7, 9, 10].map(|key| (key, count(key))));
+            assert!(count(7) > many && count(10) == many);
         }
     }
 
