@@ -8,7 +8,7 @@ mod synthetic;
 
 use bioprune::error::Result;
 use bioprune::scores::{Counts, ScoreRow, Scores, ScoresFile, ScoresFormat, ScoresWriter};
-use bioprune::selection::{Budget, Candidate, Candidates, Cap, Rule, select};
+use bioprune::selection::{Budget, Candidate, Candidates, Rule, select};
 use bioprune::sequence::{Compression, Format, Source};
 use std::hint::black_box;
 use std::io::BufWriter;
@@ -79,7 +79,7 @@ fn every_strategy(pool_name: &str, n: u64, pool: &dyn Candidates) {
         ("coverage", coverage(false), Budget::Share(0.01)),
         ("coverage, equal count", coverage(true), Budget::Share(0.01)),
         ("coverage, residues", coverage(false), Budget::Residues(n * 28 / 10)),
-        ("balanced", Ok(Rule::balanced(Cap::Auto)), Budget::Share(0.01)),
+        ("balanced", Ok(Rule::balanced()), Budget::Share(0.01)),
     ];
     for (name, rule, budget) in rules {
         measure(pool_name, n, name, || {

@@ -111,8 +111,8 @@ pub struct StrategyOptions {
     #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
     pub exclude_top: Option<f64>,
 
-    /// Records of a group (--groups) that are taken before any more of it are: a number, or `auto`, the smallest number
-    /// that leaves a fifth of the records to choose from; `auto` for `balanced`, else no cap
+    /// Records of a group (--groups) that are taken before any more of it are: a number, or `auto`, which is 1. Where that
+    /// leaves fewer than the budget, groups take another turn of as many, and so on. `auto` for `balanced`, else no cap
     #[arg(long, value_name = "N|auto")]
     #[schema(value_type = Option<String>, example = "auto", pattern = r"^(auto|[1-9][0-9]*)$")]
     pub cap_per_group: Option<Cap>,

@@ -4,7 +4,7 @@ use super::StrategyOptions;
 use super::validate::InvalidField;
 use crate::error::Result;
 use crate::groups::{GroupOptions, GroupSource};
-use crate::selection::{Cap, LengthHistogram, Rule, Strategy, Stratify, StratifyBy};
+use crate::selection::{LengthHistogram, Rule, Strategy, Stratify, StratifyBy};
 
 /// The share of the highest influence that `coverage` leaves out, as published.
 const COVERAGE_EXCLUDES: f64 = 0.1;
@@ -18,7 +18,7 @@ impl StrategyOptions {
             Strategy::Random => Rule::random(),
             Strategy::RandomMatched => Rule::random_matched(matched.unwrap_or(&LengthHistogram::default()))?,
             Strategy::Coverage => Rule::coverage(COVERAGE_EXCLUDES, self.strata, self.equal_count)?,
-            Strategy::Balanced => Rule::balanced(Cap::Auto),
+            Strategy::Balanced => Rule::balanced(),
         };
         if let Some(share) = self.exclude_top {
             rule = rule.excluding(share)?;
@@ -73,7 +73,7 @@ impl StrategyOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selection::{Budget, By, Candidate, Shares, select};
+    use crate::selection::{Budget, By, Candidate, Cap, Shares, select};
 
     /// The kept records of 60, by a strategy with its choices.
     fn kept(options: &StrategyOptions) -> Vec<u64> {
@@ -122,7 +122,7 @@ mod tests {
         for (needs, options) in [
             (false, none.clone()),
             (true, StrategyOptions { strategy: Strategy::Balanced, ..none.clone() }),
-            (true, StrategyOptions { cap_per_group: Some(Cap::Auto), ..none.clone() }),
+            (true, StrategyOptions { cap_per_group: Some(Cap(1)), ..none.clone() }),
             (true, StrategyOptions { stratify: Some(StratifyBy::Group), ..none.clone() }),
             (false, StrategyOptions { stratify: Some(StratifyBy::Length), ..none }),
         ] {

@@ -61,9 +61,10 @@ pub fn findings(data: &ReportData) -> Vec<String> {
     found
 }
 
+/// A cap of one is no bound that could fail: groups take turns, as many as the budget asks for.
 fn over_cap(manifest: &Manifest) -> Option<String> {
     let selection = &manifest.selection;
-    let (cap, over) = (selection.cap?, selection.over_cap?.records);
+    let (cap, over) = (selection.cap.filter(|cap| *cap > 1)?, selection.over_cap?.records);
     let kept = selection.kept.records;
     (over as f64 > MANY_OVER_CAP * kept as f64).then(|| {
         format!(
@@ -121,6 +122,9 @@ mod tests {
         data.manifest.selection.cap = Some(7);
         data.manifest.selection.over_cap = Some(SetSize { records: 20, residues: 2000 });
         assert!(findings(&data)[0].starts_with("20.0% of the kept records are beyond the cap of 7"));
+        data.manifest.selection.cap = Some(1);
+        assert_eq!(findings(&data), Vec::<String>::new());
+        data.manifest.selection.cap = Some(7);
         data.manifest.selection.over_cap = Some(SetSize { records: 5, residues: 500 });
         let facts = GroupFacts { from: "g.tsv".to_string(), sources: Vec::new(), ungrouped: 0, unknown: 0 };
         data.manifest.groups = Some(GroupFacts { ungrouped: 600, ..facts.clone() });

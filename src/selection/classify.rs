@@ -6,8 +6,9 @@ use super::keys::{
     offset,
 };
 use super::lengths::{LENGTH_BINS, bin_lengths, length_bin};
+use super::options::{Budget, Cap};
 use super::places::{Place, Places};
-use super::pool::{Candidate, Candidates};
+use super::pool::{Amount, Candidate, Candidates, each};
 use super::rule::{By, Rule, Stratify};
 use super::search::{Limits, Search};
 use crate::error::Result;
@@ -19,8 +20,8 @@ pub(super) struct Classifier {
     excluded: Key,
     /// Where records stand in their groups, for rules that use groups
     places: Option<Places>,
-    /// Records of a group before the rest of it
-    pub cap: Option<u32>,
+    /// The turns of the groups, for rules with a cap
+    pub turns: Option<Turns>,
     pub division: Division,
     /// Over groups as strata: whether their budgets are proportional
     proportional: bool,
@@ -50,22 +51,71 @@ pub(super) enum Division {
     Turns,
 }
 
-/// What the strata stand for: within the cap, beyond it, or excluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tier {
-    Within,
-    Beyond,
-    Excluded,
+/// Under a cap groups take turns: so many records of each, then as many of what each has left, and so on. All records of the
+/// turns before the one that the budget ends in are kept, none of those after it.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    /// Records of a group in one turn
+    pub cap: u32,
+    /// The turn that the budget ends in
+    last: u64,
+    /// Records of the first turn
+    pub first: Amount,
 }
+
+impl Turns {
+    /// Goes through the pool, whose excluded records have no turn.
+    fn find(
+        pool: &dyn Candidates,
+        budget: Budget,
+        cap: u32,
+        rank: impl Fn(u64, &Candidate) -> Option<u32>,
+    ) -> Result<Turns> {
+        let (mut turns, mut all) = (vec![Amount::default()], 0);
+        each(pool, |ordinal, candidate| {
+            all += 1;
+            if let Some(rank) = rank(ordinal, candidate) {
+                let turn = ((rank / cap) as usize).min(MOST_TURNS - 1);
+                turns.resize(turns.len().max(turn + 1), Amount::default());
+                turns[turn] += Amount::one(candidate.residues);
+            }
+        })?;
+        let mut within = Amount::default();
+        let ends = turns.iter().position(|turn| {
+            within += *turn;
+            match (budget.records(all), budget) {
+                (None, Budget::Residues(residues)) => within.residues > residues,
+                (records, _) => within.records >= records.unwrap_or(all),
+            }
+        });
+        Ok(Turns { cap, last: ends.unwrap_or(turns.len() - 1) as u64, first: turns[0] })
+    }
+
+    fn of(&self, place: Place) -> u64 {
+        u64::from(place.rank / self.cap).min(MOST_TURNS as u64 - 1)
+    }
+}
+
+/// Turns that are told apart; later ones are one.
+const MOST_TURNS: usize = 1 << 20;
+
+/// Classes for each stratum under a cap: the turns before the last one, that, and those after it.
+const PARTS: u32 = 3;
 
 impl Classifier {
     /// Looks up in the pool what the rule needs of it.
-    pub fn fit(pool: &dyn Candidates, rule: &Rule, seed: u64, limits: Limits) -> Result<Classifier> {
+    pub fn fit(
+        pool: &dyn Candidates,
+        rule: &Rule,
+        budget: Budget,
+        seed: u64,
+        limits: Limits,
+    ) -> Result<Classifier> {
         let proportional = matches!(rule.allot, Allot::Proportional);
         let mut fitted = Classifier {
             excluded: 0,
             places: None,
-            cap: None,
+            turns: None,
             division: Division::Whole,
             proportional,
             pick: rule.pick,
@@ -80,10 +130,15 @@ impl Classifier {
         let places = Places::find(pool, |ordinal, candidate| {
             (!fitted.excludes(ordinal, candidate)).then(|| fitted.pick_key(ordinal, candidate))
         })?;
-        fitted.cap = rule.cap.map(|cap| places.cap(cap));
+        if let Some(Cap(cap)) = rule.cap {
+            let rank = |ordinal, candidate: &Candidate| {
+                (!fitted.excludes(ordinal, candidate)).then(|| places.of(ordinal).rank)
+            };
+            fitted.turns = Some(Turns::find(pool, budget, cap, rank)?);
+        }
         fitted.places = Some(places);
         let within = |ordinal, candidate: &Candidate| {
-            !fitted.excludes(ordinal, candidate) && fitted.beyond_cap(ordinal) == 0
+            !fitted.excludes(ordinal, candidate) && !fitted.is_beyond_cap(ordinal)
         };
         (_, fitted.division) = ranges(pool, limits, 0.0, rule.stratify, within)?;
         Ok(fitted)
@@ -99,19 +154,14 @@ impl Classifier {
         }
     }
 
-    /// Number of classes of records that are not excluded: the strata, and once more beyond the cap.
+    /// Number of classes of records that are not excluded: the strata, or under a cap each part of them.
     fn in_strata(&self) -> u32 {
-        self.strata() * if self.cap.is_some() { 2 } else { 1 }
+        self.strata() * if self.turns.is_some() { PARTS } else { 1 }
     }
 
-    /// What a class is: a stratum's records within the cap or beyond it, or the excluded records.
-    pub fn class(&self, class: u32) -> (Tier, u32) {
-        let (tier, stratum) = (class / self.strata(), class % self.strata());
-        match tier {
-            _ if class == self.in_strata() => (Tier::Excluded, 0),
-            0 => (Tier::Within, stratum),
-            _ => (Tier::Beyond, stratum),
-        }
+    /// The stratum of a class; none of the excluded records.
+    pub fn stratum(&self, class: u32) -> Option<u32> {
+        (class < self.in_strata()).then_some(class % self.strata())
     }
 
     /// The width of the priorities of each class.
@@ -121,8 +171,7 @@ impl Classifier {
             (_, By::Draw) => DRAW_BITS,
             (_, By::Influence) => INFLUENCE_BITS,
         };
-        let mut widths = vec![bits; self.strata() as usize];
-        widths.resize(self.in_strata() as usize, TURN_BITS + DRAW_BITS);
+        let mut widths = vec![bits; self.in_strata() as usize];
         widths.push(INFLUENCE_BITS);
         widths
     }
@@ -142,9 +191,9 @@ impl Classifier {
         self.places.as_ref().map_or(Place::ALONE, |places| places.of(ordinal))
     }
 
-    /// How far beyond the cap a record stands, from 1; 0 within.
-    fn beyond_cap(&self, ordinal: u64) -> u64 {
-        self.cap.map_or(0, |cap| (u64::from(self.place(ordinal).rank) + 1).saturating_sub(u64::from(cap)))
+    /// Whether a record comes after its group's first turn.
+    pub fn is_beyond_cap(&self, ordinal: u64) -> bool {
+        self.turns.as_ref().is_some_and(|turns| turns.of(self.place(ordinal)) > 0)
     }
 
     /// The class of a record, and its key there. `group` is what the pool says.
@@ -169,27 +218,35 @@ impl Classifier {
                 (ends.len() - ends.partition_point(|end| *end <= by_influence)) as u32
             }
         };
-        let picked = self.pick_key(ordinal, candidate);
-        match (self.beyond_cap(ordinal), &self.division) {
-            (0, Division::Turns) => {
-                let group = group().unwrap_or(candidate.record_hash);
-                (stratum, in_turn(self.turn(self.place(ordinal), group), picked))
-            }
-            (0, _) => (stratum, picked),
-            (beyond, _) => (self.strata() + stratum, in_turn(beyond, picked)),
+        let place = self.place(ordinal);
+        let part = match &self.turns {
+            Some(turns) => 1 + turns.of(place).cmp(&turns.last) as i32,
+            None => 0,
+        };
+        let mut picked = self.pick_key(ordinal, candidate);
+        if let Division::Turns = self.division {
+            let group = group().unwrap_or(candidate.record_hash);
+            picked = in_turn(self.turn(place, group), picked);
         }
+        (part as u32 * self.strata() + stratum, picked)
     }
 
     /// When a record has its turn among those of all groups: with its group's first, second … record, or, where budgets
     /// are proportional, when that share of its group is reached. A random offset rounds shares of small groups
-    /// fairly.
+    /// fairly. Under a cap it is the place among what the groups have in one of their turns.
     fn turn(&self, place: Place, group: u64) -> u64 {
+        let (rank, size) = match &self.turns {
+            None => (place.rank, place.size),
+            Some(turns) => {
+                let begun = turns.of(place) as u32 * turns.cap;
+                (place.rank - begun, (place.size - begun).min(turns.cap))
+            }
+        };
         if !self.proportional {
-            return u64::from(place.rank);
+            return u64::from(rank);
         }
-        let size = place.size.min(self.cap.unwrap_or(u32::MAX));
         let offset = u128::from(offset(self.seed, group));
-        let reached = (u128::from(place.rank) << 64 | offset) / u128::from(size.max(1));
+        let reached = (u128::from(rank) << 64 | offset) / u128::from(size.max(1));
         (reached >> (64 - TURN_BITS)) as u64
     }
 

@@ -25,7 +25,7 @@ fn one_large_group() -> Sliced {
 fn no_more_of_a_group_is_taken_while_others_are_within_the_cap() {
     let pool = one_large_group();
     for rule in every_strategy() {
-        let rule = rule.capped(Cap::Records(3));
+        let rule = rule.capped(Cap(3));
         // 51 groups leave 153 records within the cap.
         let kept = kept_of_groups(&select(&pool, &rule, Budget::Records(100), 0).unwrap(), &pool);
         assert!(kept.values().all(|records| *records <= 3), "{kept:?} by {rule:?}");
@@ -38,14 +38,16 @@ fn no_more_of_a_group_is_taken_while_others_are_within_the_cap() {
 }
 
 #[test]
-fn the_automatic_cap_is_the_smallest_that_leaves_a_fifth() {
-    let cap = |pool: &Sliced| {
-        select(pool, &Rule::balanced(Cap::Auto), Budget::Records(10), 0).unwrap().cap.unwrap()
-    };
-    // 3 of each of 51 groups are 153 records, 4 are 204.
-    assert_eq!(cap(&one_large_group()), 4);
-    assert_eq!(cap(&Sliced(numbered(1000, |_| 0.0), vec![Some(5); 1000], 100)), 200);
-    assert_eq!(cap(&Sliced(numbered(1000, |_| 0.0), Vec::new(), 100)), 1);
+fn groups_take_turns_under_balanced_whatever_the_budget() {
+    let pool = one_large_group();
+    for (budget, of_each) in [(51, 1..=1), (102, 2..=2), (130, 2..=3), (255, 5..=5), (700, 10..=200)] {
+        let selection = select(&pool, &Rule::balanced(), Budget::Records(budget), 0).unwrap();
+        let kept = kept_of_groups(&selection, &pool);
+        assert!(
+            kept.len() == 51 && kept.values().all(|records| of_each.contains(records)),
+            "{budget}: {kept:?}"
+        );
+    }
 }
 
 #[test]
@@ -73,7 +75,7 @@ fn the_order_of_the_records_changes_no_capped_selection() {
     let turned = Sliced(turned, groups.iter().rev().copied().collect(), 64);
     let straight = Sliced(records, groups, 100);
     for rule in every_strategy() {
-        for rule in [rule.clone().capped(Cap::Auto), rule.stratified(Stratify::Group).unwrap()] {
+        for rule in [rule.clone().capped(Cap(4)), rule.stratified(Stratify::Group).unwrap()] {
             for shares in [Shares::SmallestFirst, Shares::Equal, Shares::Proportional] {
                 let rule = rule.clone().shared(shares);
                 let kept = |pool: &Sliced| {

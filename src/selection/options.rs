@@ -27,8 +27,8 @@ pub enum Strategy {
     Random,
     /// A control: a draw with the length distribution of another selection (--match)
     RandomMatched,
-    /// At most so many of a group (--groups, else of near-duplicates; --cap-per-group), length strata with proportional
-    /// budgets, the highest influence inside each
+    /// Groups (--groups, else of near-duplicates) take turns (--cap-per-group), length strata with proportional budgets, the
+    /// highest influence inside each
     Balanced,
 }
 
@@ -58,13 +58,16 @@ pub enum Shares {
     Proportional,
 }
 
-/// How many records of a group are taken before any more of it are: a number, or `auto`.
+/// How many records of a group are taken before any more of it are: a number from 1, or `auto`, which is 1. Then groups take
+/// turns, whatever the budget: each group's next record comes after one of every group. (In the study that was as good as a
+/// wider cap at a budget of 30 %, and better at 10 % and 1 %.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cap {
-    Records(u32),
-    /// The smallest cap that leaves a fifth of the records. It depends on the pool and not on the budget, so that
-    /// selections are nested.
-    Auto,
+pub struct Cap(pub u32);
+
+impl Default for Cap {
+    fn default() -> Self {
+        Cap(1)
+    }
 }
 
 impl FromStr for Cap {
@@ -72,8 +75,8 @@ impl FromStr for Cap {
 
     fn from_str(text: &str) -> Result<Self> {
         match text {
-            "auto" => Ok(Cap::Auto),
-            number => number.parse().ok().filter(|records| *records > 0).map(Cap::Records).ok_or_else(|| {
+            "auto" => Ok(Cap::default()),
+            number => number.parse().ok().filter(|records| *records > 0).map(Cap).ok_or_else(|| {
                 Error::usage(format!(
                     "cap_per_group {text:?}: allowed are a number of records from 1, or auto"
                 ))
@@ -84,10 +87,7 @@ impl FromStr for Cap {
 
 impl fmt::Display for Cap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Cap::Records(records) => write!(f, "{records}"),
-            Cap::Auto => f.write_str("auto"),
-        }
+        self.0.fmt(f)
     }
 }
 
@@ -121,6 +121,17 @@ fn parse_budget(text: &str) -> Option<Budget> {
     (1.0..=1e18).contains(&count).then_some(Budget::Residues(count as u64))
 }
 
+impl Budget {
+    /// The records of so many that it comes to; none where that hangs on their lengths.
+    pub(super) fn records(self, all: u64) -> Option<u64> {
+        match self {
+            Budget::Records(records) => Some(records.min(all)),
+            Budget::Share(share) => Some(((share * all as f64).round() as u64).clamp(1, all.max(1))),
+            Budget::Residues(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -143,8 +154,8 @@ mod tests {
             let budget: Budget = text.parse().unwrap();
             assert_eq!(budget.to_string().parse::<Budget>().unwrap(), budget);
         }
-        for text in ["auto", "7"] {
-            assert_eq!(text.parse::<Cap>().unwrap().to_string(), text);
+        for (text, cap) in [("auto", "1"), ("1", "1"), ("7", "7")] {
+            assert_eq!(text.parse::<Cap>().unwrap().to_string(), cap);
         }
         assert_eq!("50Mres".parse::<Budget>().unwrap(), Budget::Residues(50_000_000));
     }

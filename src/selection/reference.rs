@@ -32,10 +32,9 @@ pub(super) fn plain(
     Some(kept)
 }
 
-/// The records of each stratum in the order that they are picked in: those within the cap, those beyond it, and the
-/// excluded ones.
+/// The records of each stratum in the order that they are picked in, turn by turn of the groups, and the excluded ones.
 struct Order {
-    tiers: [Vec<Vec<usize>>; 2],
+    turns: Vec<Vec<Vec<usize>>>,
     excluded: Vec<usize>,
     allot: Allot,
 }
@@ -63,12 +62,7 @@ impl Order {
             ranks.insert(*i, *size);
             *size += 1;
         }
-        let leaves = |cap: usize| ranks.values().filter(|rank| **rank < cap).count();
-        let cap = match rule.cap {
-            None => usize::MAX,
-            Some(Cap::Records(records)) => records as usize,
-            Some(Cap::Auto) => (1..).find(|cap| leaves(*cap) * 5 >= ranks.len()).unwrap(),
-        };
+        let cap = rule.cap.map_or(usize::MAX, |Cap(records)| records as usize);
 
         let rest: Vec<usize> = highest_first.iter().copied().filter(|i| ranks[i] < cap).collect();
         let (greatest, least) = (f64::from(influence(rest[0])), f64::from(influence(rest[rest.len() - 1])));
@@ -89,33 +83,36 @@ impl Order {
             Stratify::Influence { strata, .. } => strata as usize,
         };
         // When a record of a group that is a stratum has its turn.
-        let turn = |i: usize| match rule.allot {
-            Allot::Proportional => {
-                let size = sizes[&key(i)].min(cap) as u128;
-                let begin = u128::from(offset(seed, group(i).unwrap_or(pool[i].record_hash)));
-                ((((ranks[&i] as u128) << 64) + begin) / size) >> 41
+        let turn = |i: usize| {
+            let begun = ranks[&i] / cap * cap;
+            let rank = (ranks[&i] - begun) as u128;
+            match rule.allot {
+                Allot::Proportional => {
+                    let size = (sizes[&key(i)] - begun).min(cap) as u128;
+                    let begin = u128::from(offset(seed, group(i).unwrap_or(pool[i].record_hash)));
+                    (((rank << 64) + begin) / size) >> 41
+                }
+                _ => rank,
             }
-            _ => ranks[&i] as u128,
         };
-        let mut tiers = [vec![Vec::new(); count], vec![Vec::new(); count]];
+        let last = ranks.values().map(|rank| rank / cap).max().unwrap_or(0);
+        let mut turns = vec![vec![Vec::new(); count]; last + 1];
         for i in &in_pick_order {
             // Counted among the records within the cap, as strata of equal counts are.
             let is_above =
                 |j: usize| influence(j) > influence(*i) || influence(j) == influence(*i) && j <= *i;
             let below = rest.len() - rest.partition_point(|j| is_above(*j));
-            let tier = usize::from(ranks[i] >= cap);
-            tiers[tier][stratum_of(below, *i)].push(*i);
+            turns[ranks[i] / cap][stratum_of(below, *i)].push(*i);
         }
         if rule.stratify == Stratify::Group {
-            tiers[0][0].sort_by_key(|i| turn(*i));
+            turns.iter_mut().for_each(|strata| strata[0].sort_by_key(|i| turn(*i)));
         }
-        tiers[1].iter_mut().for_each(|stratum| stratum.sort_by_key(|i| ranks[i]));
-        Order { tiers, excluded, allot: rule.allot.clone() }
+        Order { turns, excluded, allot: rule.allot.clone() }
     }
 
     fn first(&self, k: usize) -> Vec<usize> {
         let mut kept = Vec::new();
-        for strata in &self.tiers {
+        for strata in &self.turns {
             let sizes: Vec<u64> = strata.iter().map(|stratum| stratum.len() as u64).collect();
             let here = (k - kept.len()).min(sizes.iter().sum::<u64>() as usize);
             let shares = self.allot.shares(&sizes, here as u64);

@@ -68,10 +68,10 @@ impl Rule {
         Rule::plain(By::Draw)
     }
 
-    /// At most `cap` records of a group, length strata with proportional budgets, the highest influence inside each.
-    pub fn balanced(cap: Cap) -> Rule {
+    /// Groups that take turns, length strata with proportional budgets, the highest influence inside each.
+    pub fn balanced() -> Rule {
         let allot = Allot::Proportional;
-        Rule { cap: Some(cap), stratify: Stratify::Length, allot, ..Rule::plain(By::Influence) }
+        Rule { cap: Some(Cap::default()), stratify: Stratify::Length, allot, ..Rule::plain(By::Influence) }
     }
 
     /// A draw with the length distribution of another selection. Where the pool has too few records of a length, those
@@ -98,8 +98,8 @@ impl Rule {
         Ok(Rule { exclude: share, ..self })
     }
 
-    /// The same rule, with at most so many records of a group. Where the budget asks for more than that leaves, the
-    /// records beyond the cap fill it up by the same strata, each group's next record first.
+    /// The same rule, with so many records of a group at a time: where the budget asks for more than that leaves, groups take
+    /// another turn of as many by the same strata, and so on.
     pub fn capped(self, cap: Cap) -> Rule {
         Rule { cap: Some(cap), ..self }
     }

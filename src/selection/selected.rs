@@ -1,7 +1,7 @@
 //! A selection: found by [`select`], handed over in input order by [`Selection::stream`].
 
 use super::budget::{Strata, records_within};
-use super::classify::{Classifier, Division, Tier};
+use super::classify::{Classifier, Division};
 use super::keys::Key;
 use super::options::Budget;
 use super::pool::{Amount, Candidate, Candidates};
@@ -20,7 +20,7 @@ pub struct Selection {
     pub excluded: Amount,
     /// Excluded records that were kept after all, because the rest was fewer than the budget
     pub refilled: Amount,
-    /// Records of a group that were taken before any more of it, where the rule has a cap; what `auto` came to
+    /// Records of a group that were taken before any more of it, where the rule has a cap; `auto` is 1
     pub cap: Option<u32>,
     /// Records of the pool beyond the cap of their group
     pub beyond_cap: Amount,
@@ -107,7 +107,7 @@ pub(super) fn select_within(
     seed: u64,
     limits: Limits,
 ) -> Result<Selection> {
-    let classifier = Classifier::fit(pool, rule, seed, limits)?;
+    let classifier = Classifier::fit(pool, rule, budget, seed, limits)?;
     let keyed =
         |ordinal, candidate: &Candidate| classifier.classify(ordinal, candidate, || pool.group(ordinal));
     let (search, cells) = Search::begin(pool, limits, &classifier.priority_bits(), keyed)?;
@@ -116,18 +116,16 @@ pub(super) fn select_within(
     if all == 0 {
         return Err(Error::bad_input("the scores hold no records; at least one is needed to select from"));
     }
-    let (records, cells) = match budget {
-        Budget::Records(records) => (records.min(all), cells),
-        Budget::Share(share) => (((share * all as f64).round() as u64).clamp(1, all), cells),
-        Budget::Residues(residues) => match records_within(&search, &strata, cells, residues)? {
-            (0, _) => {
-                return Err(Error::bad_input(format!(
-                    "keep {budget}: even the first record that the strategy takes has more residues"
-                )));
-            }
-            found => found,
-        },
+    let (records, cells) = match (budget.records(all), budget) {
+        (Some(records), _) => (records, cells),
+        (None, Budget::Residues(residues)) => records_within(&search, &strata, cells, residues)?,
+        (None, _) => return Err(Error::internal("a budget of neither records nor residues")),
     };
+    if records == 0 {
+        return Err(Error::bad_input(format!(
+            "keep {budget}: even the first record that the strategy takes has more residues"
+        )));
+    }
     let (ends, kept) = strata.ends(&search, &cells, records)?;
     let totals = search.totals.clone();
     Ok(Selection::new(classifier, ends, &totals, &kept))
@@ -135,11 +133,22 @@ pub(super) fn select_within(
 
 impl Selection {
     fn new(classifier: Classifier, ends: Vec<Key>, pool: &[Amount], kept: &[Amount]) -> Selection {
-        let sum = |amounts: &[Amount], holds: &dyn Fn((Tier, u32)) -> bool| {
+        let sum = |amounts: &[Amount]| {
             let mut sum = Amount::default();
-            let classes = (0..).zip(amounts).filter(|(class, _)| holds(classifier.class(*class)));
-            classes.for_each(|(_, amount)| sum += *amount);
+            amounts.iter().for_each(|amount| sum += *amount);
             sum
+        };
+        let (excluded, refilled) = match (pool, kept) {
+            ([.., excluded], [.., refilled]) => (*excluded, *refilled),
+            _ => Default::default(),
+        };
+        // All of the groups' first turn is kept before any record beyond the cap is.
+        let beyond = |of: Amount, excluded: Amount| {
+            let first = classifier.turns.as_ref().map_or(of, |turns| turns.first);
+            Amount {
+                records: (of.records - excluded.records).saturating_sub(first.records),
+                residues: (of.residues - excluded.residues).saturating_sub(first.residues),
+            }
         };
         let axis = match classifier.division {
             Division::Whole | Division::Turns => Axis::None,
@@ -157,17 +166,15 @@ impl Selection {
             };
             Some(Stratum { from, to, pool: both_tiers(pool), kept: both_tiers(kept) })
         });
-        let all = |_| true;
-        let excluded = |(tier, _)| tier == Tier::Excluded;
-        let beyond = |(tier, _)| tier == Tier::Beyond;
+        let (all, all_kept) = (sum(pool), sum(kept));
         Selection {
-            pool: sum(pool, &all),
-            kept: sum(kept, &all),
-            excluded: sum(pool, &excluded),
-            refilled: sum(kept, &excluded),
-            cap: classifier.cap,
-            beyond_cap: sum(pool, &beyond),
-            over_cap: sum(kept, &beyond),
+            pool: all,
+            kept: all_kept,
+            excluded,
+            refilled,
+            cap: classifier.turns.as_ref().map(|turns| turns.cap),
+            beyond_cap: beyond(all, excluded),
+            over_cap: beyond(all_kept, refilled),
             axis,
             strata: strata.collect(),
             classifier,
@@ -204,15 +211,15 @@ impl Selection {
         if key >= self.ends[class as usize] {
             return None;
         }
-        let (tier, stratum) = self.classifier.class(class);
-        let reason = match (tier, self.classifier.pick) {
-            (Tier::Excluded, _) => Reason::Refilled,
-            (Tier::Beyond, _) => Reason::OverCap,
-            (Tier::Within, By::Influence) => Reason::Highest,
-            (Tier::Within, By::Draw) => Reason::Drawn,
+        let stratum = self.classifier.stratum(class);
+        let reason = match self.classifier.pick {
+            _ if stratum.is_none() => Reason::Refilled,
+            _ if self.classifier.is_beyond_cap(ordinal) => Reason::OverCap,
+            By::Influence => Reason::Highest,
+            By::Draw => Reason::Drawn,
         };
         let &Candidate { source, position, residues, influence, .. } = candidate;
-        let stratum = (self.axis != Axis::None && tier != Tier::Excluded).then_some(stratum);
+        let stratum = stratum.filter(|_| self.axis != Axis::None);
         Some(Pick { source, position, residues, influence, stratum, reason })
     }
 }

@@ -84,11 +84,7 @@ fn rules() -> impl Strategy<Value = Rule> {
         Just(Stratify::Length),
         Just(Stratify::Group),
     ];
-    let cap = prop::option::of(prop_oneof![
-        Just(Cap::Auto),
-        (1..9_u32).prop_map(Cap::Records),
-        Just(Cap::Records(500))
-    ]);
+    let cap = prop::option::of(prop_oneof![(1..9_u32).prop_map(Cap), Just(Cap(500))]);
     let exclude = prop_oneof![Just(0.0), Just(0.1), 0.0..0.99_f64];
     let pick = prop::sample::select(vec![By::Influence, By::Draw]);
     (exclude, cap, stratify, pick).prop_flat_map(|(exclude, cap, stratify, pick)| {
@@ -207,7 +203,7 @@ pub(super) fn every_strategy() -> Vec<Rule> {
         Rule::coverage(0.1, 50, true).unwrap(),
         Rule::random(),
         Rule::random_matched(&lengths).unwrap(),
-        Rule::balanced(Cap::Auto),
+        Rule::balanced(),
     ]
 }
 
