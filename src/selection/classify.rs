@@ -12,6 +12,7 @@ use super::pool::{Amount, Candidate, Candidates, each};
 use super::rule::{By, Rule, Stratify};
 use super::search::{Limits, Search};
 use crate::error::Result;
+use std::cmp::Ordering;
 
 /// The rule, with the pool's own scores in the place of shares and counts.
 #[derive(Clone, Debug)]
@@ -219,16 +220,17 @@ impl Classifier {
             }
         };
         let place = self.place(ordinal);
-        let part = match &self.turns {
-            Some(turns) => 1 + turns.of(place).cmp(&turns.last) as i32,
-            None => 0,
+        let part = match self.turns.as_ref().map(|turns| turns.of(place).cmp(&turns.last)) {
+            None | Some(Ordering::Less) => 0,
+            Some(Ordering::Equal) => 1,
+            Some(Ordering::Greater) => 2,
         };
         let mut picked = self.pick_key(ordinal, candidate);
         if let Division::Turns = self.division {
             let group = group().unwrap_or(candidate.record_hash);
             picked = in_turn(self.turn(place, group), picked);
         }
-        (part as u32 * self.strata() + stratum, picked)
+        (part * self.strata() + stratum, picked)
     }
 
     /// When a record has its turn among those of all groups: with its group's first, second … record, or, where budgets
