@@ -48,8 +48,8 @@ pub(super) enum Division {
         greatest: f64,
     },
     Length,
-    /// All in one, where groups take turns: memory does not grow with the groups
-    Turns,
+    /// Each group is a stratum, and all are one where their records come in turn: memory does not grow with the groups
+    Groups,
 }
 
 /// Under a cap groups take turns: so many records of each, then as many of what each has left, and so on. All records of the
@@ -59,7 +59,7 @@ pub(super) struct Turns {
     /// Records of a group in one turn
     pub cap: u32,
     /// The turn that the budget ends in
-    last: u64,
+    last: usize,
     /// Records of the first turn
     pub first: Amount,
 }
@@ -76,7 +76,7 @@ impl Turns {
         each(pool, |ordinal, candidate| {
             all += 1;
             if let Some(rank) = rank(ordinal, candidate) {
-                let turn = ((rank / cap) as usize).min(MOST_TURNS - 1);
+                let turn = turn_of(rank, cap);
                 turns.resize(turns.len().max(turn + 1), Amount::default());
                 turns[turn] += Amount::one(candidate.residues);
             }
@@ -84,17 +84,21 @@ impl Turns {
         let mut within = Amount::default();
         let ends = turns.iter().position(|turn| {
             within += *turn;
-            match (budget.records(all), budget) {
-                (None, Budget::Residues(residues)) => within.residues > residues,
-                (records, _) => within.records >= records.unwrap_or(all),
+            match budget {
+                Budget::Residues(residues) => within.residues > residues,
+                _ => within.records >= budget.records(all),
             }
         });
-        Ok(Turns { cap, last: ends.unwrap_or(turns.len() - 1) as u64, first: turns[0] })
+        Ok(Turns { cap, last: ends.unwrap_or(turns.len() - 1), first: turns[0] })
     }
 
-    fn of(&self, place: Place) -> u64 {
-        u64::from(place.rank / self.cap).min(MOST_TURNS as u64 - 1)
+    fn of(&self, place: Place) -> usize {
+        turn_of(place.rank, self.cap)
     }
+}
+
+fn turn_of(rank: u32, cap: u32) -> usize {
+    ((rank / cap) as usize).min(MOST_TURNS - 1)
 }
 
 /// Turns that are told apart; later ones are one.
@@ -148,7 +152,7 @@ impl Classifier {
     /// Number of strata.
     pub fn strata(&self) -> u32 {
         match &self.division {
-            Division::Whole | Division::Turns => 1,
+            Division::Whole | Division::Groups => 1,
             Division::Width { strata, .. } => *strata,
             Division::Count { ends, .. } => ends.len() as u32 + 1,
             Division::Length => LENGTH_BINS,
@@ -168,7 +172,7 @@ impl Classifier {
     /// The width of the priorities of each class.
     pub fn priority_bits(&self) -> Vec<u32> {
         let bits = match (&self.division, self.pick) {
-            (Division::Turns, _) => TURN_BITS + DRAW_BITS,
+            (Division::Groups, _) => TURN_BITS + DRAW_BITS,
             (_, By::Draw) => DRAW_BITS,
             (_, By::Influence) => INFLUENCE_BITS,
         };
@@ -210,7 +214,7 @@ impl Classifier {
             return (self.in_strata(), key(ascending(candidate.influence), ordinal));
         }
         let stratum = match &self.division {
-            Division::Whole | Division::Turns => 0,
+            Division::Whole | Division::Groups => 0,
             Division::Length => length_bin(candidate.residues),
             Division::Width { least, greatest, strata } => {
                 width_stratum(candidate.influence, *least, *greatest, *strata)
@@ -226,7 +230,7 @@ impl Classifier {
             Some(Ordering::Greater) => 2,
         };
         let mut picked = self.pick_key(ordinal, candidate);
-        if let Division::Turns = self.division {
+        if let Division::Groups = self.division {
             let group = group().unwrap_or(candidate.record_hash);
             picked = in_turn(self.turn(place, group), picked);
         }
@@ -255,7 +259,7 @@ impl Classifier {
     /// From where to where a stratum reaches; none where there are no strata.
     pub fn edges(&self, stratum: u32) -> Option<(f64, f64)> {
         match &self.division {
-            Division::Whole | Division::Turns => None,
+            Division::Whole | Division::Groups => None,
             Division::Length => {
                 let (shortest, longest) = bin_lengths(stratum);
                 Some((f64::from(shortest), f64::from(longest)))
@@ -292,7 +296,7 @@ fn ranges(
         _ if exclude > 0.0 => (1, false),
         Stratify::Nothing => return Ok((0, Division::Whole)),
         Stratify::Length => return Ok((0, Division::Length)),
-        Stratify::Group => return Ok((0, Division::Turns)),
+        Stratify::Group => return Ok((0, Division::Groups)),
     };
     let by_influence = |ordinal, candidate: &Candidate| {
         (u32::from(!within(ordinal, candidate)), key(descending(candidate.influence), ordinal))
@@ -319,7 +323,7 @@ fn ranges(
     let division = match stratify {
         Stratify::Nothing => Division::Whole,
         Stratify::Length => Division::Length,
-        Stratify::Group => Division::Turns,
+        Stratify::Group => Division::Groups,
         Stratify::Influence { .. } if equal_count => {
             let mut ends = found[2..].to_vec();
             ends.resize(strata as usize - 1, Key::MAX);

@@ -122,12 +122,12 @@ fn parse_budget(text: &str) -> Option<Budget> {
 }
 
 impl Budget {
-    /// The records of so many that it comes to; none where that hangs on their lengths.
-    pub(super) fn records(self, all: u64) -> Option<u64> {
+    /// The most records, of so many, that it comes to: in residues that may be all.
+    pub(super) fn records(self, all: u64) -> u64 {
         match self {
-            Budget::Records(records) => Some(records.min(all)),
-            Budget::Share(share) => Some(((share * all as f64).round() as u64).clamp(1, all.max(1))),
-            Budget::Residues(_) => None,
+            Budget::Records(records) => records.min(all),
+            Budget::Share(share) => ((share * all as f64).round() as u64).clamp(1, all.max(1)),
+            Budget::Residues(_) => all,
         }
     }
 }

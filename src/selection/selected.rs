@@ -116,10 +116,9 @@ pub(super) fn select_within(
     if all == 0 {
         return Err(Error::bad_input("the scores hold no records; at least one is needed to select from"));
     }
-    let (records, cells) = match (budget.records(all), budget) {
-        (Some(records), _) => (records, cells),
-        (None, Budget::Residues(residues)) => records_within(&search, &strata, cells, residues)?,
-        (None, _) => return Err(Error::internal("a budget of neither records nor residues")),
+    let (records, cells) = match budget {
+        Budget::Residues(residues) => records_within(&search, &strata, cells, residues)?,
+        _ => (budget.records(all), cells),
     };
     if records == 0 {
         return Err(Error::bad_input(format!(
@@ -151,7 +150,7 @@ impl Selection {
             }
         };
         let axis = match classifier.division {
-            Division::Whole | Division::Turns => Axis::None,
+            Division::Whole | Division::Groups => Axis::None,
             Division::Length => Axis::Length,
             Division::Width { .. } | Division::Count { .. } => Axis::Influence,
         };
