@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A table of README.md's claims out of the results of study.sh: `claims.py OUT ROUND`, one of random, hairpins, capped, everything; parts that are not there are left out."""
+"""A table of README.md's claims out of the results of study.sh: `claims.py OUT ROUND`, one of random, hairpins, capped, everything, turns; parts that are not there are left out."""
 
 import csv
 import os
@@ -30,6 +30,14 @@ CLAIMS = {
         (15, "rna", "balanced", "everything", "better"),
         (16, "rna", "balanced", "random-", "better"),
         (17, "protein", "balanced", "everything", "better"),
+    ],
+    "turns": [
+        (18, "rna-redundant-turns", "balanced@1%", "random-", "better"),
+        (19, "rna-redundant-turns", "balanced@1%", "-capped", "no difference"),
+        (20, "rna-redundant-turns", "balanced@10%", "-capped", "no difference"),
+        (21, "rna-turns", "balanced", "everything", "better"),
+        (22, "protein-budgets", "balanced@1%", "-capped", "better"),
+        (23, "protein-budgets", "balanced@30%", "-capped", "better"),
     ],
 }
 
