@@ -12,6 +12,7 @@ mod cancel;
 pub mod cli;
 pub mod client;
 pub mod confounds;
+mod digest;
 pub mod error;
 pub mod evaluation;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::signals;
+use crate::digest::hex;
 use crate::error::{Error, Result};
 use crate::pipeline::{CancelToken, ModelOptions};
 use crate::service::{self, ServeOptions, StopHandle};
@@ -131,7 +132,7 @@ fn token() -> Result<String> {
     std::fs::File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
         .map_err(|error| Error::internal("no random numbers for a token").caused_by(error))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// Waits for the command; passes a termination of this process on to it. (Ctrl-C reaches it by itself.)

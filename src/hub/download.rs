@@ -3,12 +3,12 @@
 use super::ModelId;
 use super::cache::{Folder, create_parent};
 use super::protocol::{Failure, FileInfo, Protocol};
+use crate::digest::sha256_of;
 use crate::error::{Error, Result};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
-use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Of a large file's ETag, which is its SHA-256.
 const SHA256_LENGTH: usize = 64;
-const READ_BUFFER: usize = 1 << 20;
 
 pub(super) struct Download<'a> {
     pub protocol: &'a Protocol,
@@ -108,8 +107,9 @@ impl Download<'_> {
             _ => {}
         }
         let is_sha256 = info.etag.len() == SHA256_LENGTH;
-        let same = info.size.is_none_or(|expected| size == expected)
-            && (!is_sha256 || sha256(path).map_err(|error| self.unwritable(error))? == info.etag);
+        let digest = || File::open(path).and_then(sha256_of).map_err(|error| self.unwritable(error));
+        let same =
+            info.size.is_none_or(|expected| size == expected) && (!is_sha256 || digest()? == info.etag);
         if same {
             return Ok(());
         }
@@ -151,15 +151,5 @@ impl Download<'_> {
             ))
             .caused_by(error),
         )
-    }
-}
-
-fn sha256(path: &Path) -> io::Result<String> {
-    let (mut file, mut hash, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; READ_BUFFER]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-            read => hash.update(&buffer[..read]),
-        }
     }
 }

@@ -1,8 +1,7 @@
 //! The data directory: in the hands of one service at a time, which has the same name after every restart.
 
-use super::id::hex;
+use crate::digest::sha256;
 use crate::error::{Error, Result};
-use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -57,7 +56,7 @@ pub fn service_name(directory: &Path) -> Result<String> {
         return Ok(name);
     }
     let random = RandomState::new().hash_one((SystemTime::now(), std::process::id()));
-    let name = hex(&Sha256::digest(random.to_le_bytes()))[..DIGITS].to_string();
+    let name = sha256(random.to_le_bytes())[..DIGITS].to_string();
     let write = || {
         std::fs::create_dir_all(directory)?;
         let mut file = tempfile::NamedTempFile::new_in(directory)?;

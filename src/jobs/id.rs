@@ -1,6 +1,7 @@
 //! The name of a job, derived from what it computes and from what it reads.
 
 use super::request::{JobKind, JobRequest};
+use crate::digest::hex;
 use crate::error::{Code, Error, Result};
 use crate::storage::ObjectInfo;
 use crate::string_serde;
@@ -41,11 +42,6 @@ impl JobId {
 fn field(digest: &mut Sha256, part: &str) {
     digest.update((part.len() as u64).to_le_bytes());
     digest.update(part.as_bytes());
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl FromStr for JobId {

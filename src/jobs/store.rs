@@ -1,17 +1,17 @@
 //! The queue on disk: a SQLite database that survives a crash at any moment.
 
-use super::id::{JobId, hex};
+use super::id::JobId;
 use super::job::{JobResult, JobState};
 use super::problem::Problem;
 use super::queue::IdempotencyKey;
 use super::request::{JobKind, JobRequest};
 use super::runner::Origin;
+use crate::digest::sha256;
 use crate::error::{Error, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -216,7 +216,7 @@ impl Store {
         self.change("DELETE FROM idempotency_keys WHERE created < ?1", [oldest])?;
         self.change(
             "INSERT INTO idempotency_keys (key, body, job, created) VALUES (?1, ?2, ?3, ?4)",
-            params![key.stored(), digest(&key.body), job.as_str(), now()],
+            params![key.stored(), sha256(&key.body), job.as_str(), now()],
         )
     }
 
@@ -229,7 +229,7 @@ impl Store {
             })
             .optional()
             .map_err(failed)?;
-        found.map(|(job, body)| Ok((job.parse()?, body == digest(&key.body)))).transpose()
+        found.map(|(job, body)| Ok((job.parse()?, body == sha256(&key.body)))).transpose()
     }
 
     fn first(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Option<Stored>> {
@@ -291,10 +291,6 @@ fn json(value: &impl Serialize) -> Result<String> {
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text)
         .map_err(|error| Error::internal("the job store holds unreadable JSON").caused_by(error))
-}
-
-fn digest(body: &str) -> String {
-    hex(&Sha256::digest(body.as_bytes()))
 }
 
 fn now() -> String {

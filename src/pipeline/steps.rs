@@ -8,12 +8,11 @@ use super::session::{Estimate, Session};
 use super::{
     Context, Counts, CurvatureSummary, SampleOptions, ScoreOptions, ScoreSummary, curvature, parts, score,
 };
+use crate::digest::sha256_of;
 use crate::error::{Code, Result};
 use crate::report::OutputFile;
 use crate::scores::Scores;
 use crate::storage::{Location, ObjectInfo, io_error};
-use sha2::{Digest, Sha256};
-use std::io::Read;
 use std::time::Instant;
 
 const CURVATURE: &str = "curvature.safetensors";
@@ -103,16 +102,6 @@ fn left_by_earlier_run(location: &Location, context: &Context) -> Result<Option<
 }
 
 fn digest(info: &ObjectInfo, context: &Context) -> Result<OutputFile> {
-    let mut hash = Sha256::new();
-    let mut reader = context.storage.open(info)?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = reader.read(&mut buffer).map_err(|error| io_error(&info.location, error))?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-    }
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = sha256_of(context.storage.open(info)?).map_err(|error| io_error(&info.location, error))?;
     Ok(OutputFile { uri: info.location.to_string(), size: info.size, sha256 })
 }

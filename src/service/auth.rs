@@ -2,6 +2,7 @@
 
 use super::Service;
 use super::scope::{Grant, Scope};
+use crate::digest::sha256;
 use crate::error::{Code, Error, Result};
 use crate::jobs::{Job, JobRequest, Origin, Problem};
 use actix_web::body::MessageBody;
@@ -44,8 +45,7 @@ const PREFIX: &str = "sha256:";
 
 /// The line of a token file that lets a bearer of this token touch all that the operator allows.
 pub fn token_line(token: &str) -> String {
-    let digest: String = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{PREFIX}{digest}\n")
+    format!("{PREFIX}{}\n", sha256(token))
 }
 
 impl Tokens {
@@ -204,8 +204,7 @@ mod tests {
     use crate::storage::Access;
 
     fn hashed(token: &str) -> String {
-        let digits: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{PREFIX}{digits}")
+        format!("{PREFIX}{}", sha256(token))
     }
 
     fn read(content: &str) -> Result<Tokens> {

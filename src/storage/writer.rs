@@ -4,6 +4,7 @@ use super::error::{Action, from_io, from_store, wrap_io};
 use super::location::Target;
 use super::remote::{Object, Remote, again, quoted};
 use super::{Location, Written, local, uploads};
+use crate::digest::hex;
 use crate::error::{Error, Result};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,7 @@ impl ObjectWriter {
             }
             Sink::Upload(upload) => upload.complete(&self.location, last)?,
         };
-        let sha256 = self.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&self.digest.finalize());
         Ok(Committed { location: self.location, size: self.size, sha256, etag })
     }
 

@@ -135,7 +135,7 @@ pub(super) fn fold(sums: [f32; LANES]) -> f32 {
 
 /// A sum in the fixed order of lanes.
 #[inline(always)]
-pub(super) fn sum<const N: usize>(inputs: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
+pub fn sum<const N: usize>(inputs: [&[f32]; N], term: impl Fn([f32; N]) -> f32) -> f32 {
     let mut sums = [0f32; LANES];
     let chunks = inputs.map(|input| input.as_chunks::<LANES>());
     for index in 0..chunks[0].0.len() {

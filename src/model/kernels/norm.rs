@@ -51,7 +51,7 @@ pub fn layer_norm_backward(norm: &LayerNorm, input: &[f32], gradient: &mut [f32]
 
 /// Mean and 1/sqrt(variance + epsilon) of a row, in two passes.
 #[inline(always)]
-fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
+pub fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let d = row.len() as f32;
     let mean = sum([row], |[x]| x) / d;
     let variance = sum([row], |[x]| (x - mean) * (x - mean)) / d;

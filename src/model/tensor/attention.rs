@@ -3,8 +3,8 @@
 //! The backward pass computes the attention weights anew instead of keeping them: they grow with the square of the
 //! length, the rest of the graph does not.
 
-use super::kernel::{self, Matrix, dot, product};
-use crate::model::kernels::softmax;
+use super::kernel::{self, Matrix, product};
+use crate::model::kernels::{softmax, sum};
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ impl CustomOp3 for Attention {
                 product(by_query, &mut dv[start..], d, 0.0, 1.0, Matrix::new(weights, n).transposed(), dy);
                 product((n, n, width), slopes, n, 0.0, 1.0, dy, head.of(v).transposed());
                 for (slopes, weights) in slopes.chunks_exact_mut(n).zip(weights.chunks_exact(n)) {
-                    let mean = dot(slopes, weights);
+                    let mean = sum([slopes, weights], |[slope, weight]| slope * weight);
                     for (slope, weight) in slopes.iter_mut().zip(weights) {
                         *slope = weight * (*slope - mean);
                     }

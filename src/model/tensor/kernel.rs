@@ -1,11 +1,8 @@
-//! What the CPU forms of the tensor operations share: slices out of tensors, matrix products, and sums and
-//! exponentials written so that the compiler turns them into vector instructions.
+//! What the CPU forms of the tensor operations share: slices out of tensors, matrix products and sums.
 //!
 //! Everything here runs on the calling thread, and adds up in an order that depends on the shapes alone.
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
-
-const LANES: usize = 8;
 
 /// Whether the CPU kernels apply to this tensor; elsewhere candle's own operations do the work.
 pub fn applies(tensor: &Tensor) -> bool {
@@ -99,69 +96,5 @@ pub fn product(
             false,
             gemm::Parallelism::None,
         );
-    }
-}
-
-pub fn sum(values: &[f32]) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest: f32 = chunks.remainder().iter().sum();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value;
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
-}
-
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
-}
-
-/// e^x to within 2e-7 relative, for x below 88; smaller than e^-87 becomes e^-87. Cephes' polynomial.
-#[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    // Adding this leaves the nearest integer in the low bits of the sum's mantissa.
-    const ROUND: f32 = 12_582_912.0;
-    let x = if x < -87.0 { -87.0 } else { x };
-    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
-    let mut p = 1.987_569_1e-4_f32;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p.mul_add(r, coefficient);
-    }
-    let p = (p * r).mul_add(r, r) + 1.0;
-    p * f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_exponential_is_exact_to_f32_precision() {
-        for i in -86_000..=87_000 {
-            let x = i as f32 * 1e-3;
-            let exact = f64::from(x).exp();
-            assert!((f64::from(exp(x)) / exact - 1.0).abs() < 2e-7, "{x}");
-        }
-    }
-
-    #[test]
-    fn reductions_cover_every_length() {
-        for length in 1..40 {
-            let row: Vec<f32> = (0..length).map(|i| ((i * 7) % 11) as f32 - 5.0).collect();
-            assert_eq!(sum(&row), row.iter().sum::<f32>());
-            assert_eq!(dot(&row, &row), row.iter().map(|x| x * x).sum::<f32>());
-        }
     }
 }

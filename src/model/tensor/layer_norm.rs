@@ -1,6 +1,7 @@
 //! LayerNorm over the last dimension, with its backward pass.
 
-use super::kernel::{self, dot, sum};
+use super::kernel;
+use crate::model::kernels::{moments, sum};
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 
 /// `x` `[n, d]`, `weight` and `bias` `[d]`.
@@ -22,16 +23,6 @@ struct LayerNorm {
     epsilon: f32,
 }
 
-/// Writes the row with mean 0 and variance 1, and returns what it was divided by, inverted.
-fn normalise(row: &[f32], normal: &mut [f32], epsilon: f32) -> f32 {
-    let width = row.len() as f32;
-    let mean = sum(row) / width;
-    normal.iter_mut().zip(row).for_each(|(normal, x)| *normal = x - mean);
-    let inverse = 1.0 / (dot(normal, normal) / width + epsilon).sqrt();
-    normal.iter_mut().for_each(|normal| *normal *= inverse);
-    inverse
-}
-
 impl CustomOp3 for LayerNorm {
     fn name(&self) -> &'static str {
         "layer-norm"
@@ -51,9 +42,9 @@ impl CustomOp3 for LayerNorm {
         let (weight, bias) = (kernel::values(weight, weight_layout)?, kernel::values(bias, bias_layout)?);
         let mut y = vec![0.0; x.len()];
         for (row, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-            normalise(row, y, self.epsilon);
-            for ((y, weight), bias) in y.iter_mut().zip(weight).zip(bias) {
-                *y = y.mul_add(*weight, *bias);
+            let (mean, inverse) = moments(row, self.epsilon);
+            for (((y, x), weight), bias) in y.iter_mut().zip(row).zip(weight).zip(bias) {
+                *y = ((x - mean) * inverse).mul_add(*weight, *bias);
             }
         }
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
@@ -75,13 +66,15 @@ impl CustomOp3 for LayerNorm {
             for ((row, dy), dx) in
                 x.chunks_exact(width).zip(grad.chunks_exact(width)).zip(dx.chunks_exact_mut(width))
             {
-                let inverse = normalise(row, &mut normal, self.epsilon);
+                let (mean, inverse) = moments(row, self.epsilon);
                 for i in 0..width {
+                    normal[i] = (row[i] - mean) * inverse;
                     dw[i] += dy[i] * normal[i];
                     db[i] += dy[i];
                     dx[i] = dy[i] * weight[i];
                 }
-                let (mean, slope) = (sum(dx) / width as f32, dot(dx, &normal) / width as f32);
+                let mean = sum([dx], |[dx]| dx) / width as f32;
+                let slope = sum([dx, &normal], |[dx, normal]| dx * normal) / width as f32;
                 for (dx, normal) in dx.iter_mut().zip(&normal) {
                     *dx = inverse * (*dx - mean - normal * slope);
                 }
