@@ -123,7 +123,7 @@ pub fn evaluate(
     let threads = session::threads(request.model.threads);
     let mut earlier = 0;
     let (mut new, mut seconds) = (0, Started::now().clock);
-    let trained = runs.all(&planned, threads, |one, was_there, done| {
+    let trained = runs.all(&planned, threads, |planned_as, one, was_there, done| {
         earlier += u64::from(was_there);
         if was_there {
             seconds = Started::now().clock;
@@ -132,7 +132,7 @@ pub fn evaluate(
         }
         let each = seconds.elapsed().as_secs_f64() / f64::from(new.max(1));
         follow(&EvaluationProgress {
-            condition: one.condition.clone(),
+            condition: planned_as.name.clone(),
             seed: one.seed,
             loss: one.new_groups.mean(Average::Group),
             earlier: was_there,
@@ -166,7 +166,11 @@ pub fn evaluate(
         seen_groups: held_out(&pool.seen_groups)?,
         leaks: pool.leaks,
         left_out,
-        conditions: by_condition.iter().map(|trained| result(trained)).collect(),
+        conditions: conditions
+            .iter()
+            .zip(&by_condition)
+            .map(|(condition, trained)| result(condition, trained))
+            .collect(),
         comparisons: pairs,
         started: utc(started.at),
         finished: utc(SystemTime::now()),
@@ -213,7 +217,7 @@ fn pairs(conditions: &[Condition], trained: &[Vec<Trained>]) -> Result<Vec<Pair>
     Ok(pairs)
 }
 
-fn result(trained: &[Trained]) -> ConditionResult {
+fn result(condition: &Condition, trained: &[Trained]) -> ConditionResult {
     let training = |one: &Trained| TrainingResult {
         seed: one.seed,
         records: one.records,
@@ -224,10 +228,7 @@ fn result(trained: &[Trained]) -> ConditionResult {
         seen_groups: one.seen_groups.means(),
         curve: one.curve.clone(),
     };
-    ConditionResult {
-        name: trained.first().map(|one| one.condition.clone()).unwrap_or_default(),
-        trainings: trained.iter().map(training).collect(),
-    }
+    ConditionResult { name: condition.name.clone(), trainings: trained.iter().map(training).collect() }
 }
 
 impl fmt::Display for EvaluationProgress {

@@ -31,9 +31,9 @@ pub(super) struct Planned {
 /// One training that was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trained {
-    /// Of all that the outcome depends on
+    /// Of all that the outcome depends on, and the name of its file: a later evaluation takes it for a condition of the same
+    /// records, whatever that is called
     pub fingerprint: String,
-    pub condition: String,
     pub seed: u64,
     pub records: u64,
     pub residues: u64,
@@ -62,7 +62,7 @@ impl Runs<'_> {
         &self,
         planned: &[Planned],
         threads: usize,
-        mut done: impl FnMut(&Trained, bool, usize),
+        mut done: impl FnMut(&Planned, &Trained, bool, usize),
     ) -> Result<Vec<Trained>> {
         let mut trained: Vec<Option<Trained>> = Vec::with_capacity(planned.len());
         for one in planned {
@@ -70,9 +70,11 @@ impl Runs<'_> {
         }
         let mut to_do: Vec<usize> = (0..planned.len()).filter(|&i| trained[i].is_none()).collect();
         let mut finished = 0;
-        for earlier in trained.iter().flatten() {
-            finished += 1;
-            done(earlier, true, finished);
+        for (one, earlier) in planned.iter().zip(&trained) {
+            if let Some(earlier) = earlier {
+                finished += 1;
+                done(one, earlier, true, finished);
+            }
         }
         let workers = threads.clamp(1, to_do.len().max(1));
         // the trainer's own threads are of use only where there are fewer trainings than threads
@@ -102,7 +104,7 @@ impl Runs<'_> {
                     to_do.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
                 })?;
                 finished += 1;
-                done(&result, false, finished);
+                done(&planned[place], &result, false, finished);
                 trained[place] = Some(result);
             }
             Ok::<_, Error>(())
@@ -131,7 +133,6 @@ impl Runs<'_> {
         };
         Ok(Trained {
             fingerprint: self.fingerprint(planned),
-            condition: planned.name.clone(),
             seed: planned.seed,
             records: records.len() as u64,
             residues: planned.records.iter().map(|&place| u64::from(pool.residues[place as usize])).sum(),
@@ -158,13 +159,13 @@ impl Runs<'_> {
         format!("{:016x}", xxh3_64(all.as_bytes()))
     }
 
-    fn location(&self, condition: &str, seed: u64) -> Location {
-        // names hold slashes where scorings are swept
-        self.output.join("runs").join(&format!("{}-seed{seed}.json", condition.replace('/', "_")))
+    fn location(&self, fingerprint: &str) -> Location {
+        self.output.join("runs").join(&format!("{fingerprint}.json"))
     }
 
     fn left_by_earlier_run(&self, planned: &Planned) -> Result<Option<Trained>> {
-        let location = self.location(&planned.name, planned.seed);
+        let fingerprint = self.fingerprint(planned);
+        let location = self.location(&fingerprint);
         let info = match self.context.storage.stat(&location) {
             Ok(info) => info,
             Err(error) if error.code == Code::InputNotFound => return Ok(None),
@@ -177,11 +178,11 @@ impl Runs<'_> {
             .read_to_end(&mut text)
             .map_err(|error| io_error(&location, error))?;
         let trained = serde_json::from_slice::<Trained>(&text).ok();
-        Ok(trained.filter(|trained| trained.fingerprint == self.fingerprint(planned)))
+        Ok(trained.filter(|trained| trained.fingerprint == fingerprint))
     }
 
     fn keep(&self, trained: Trained) -> Result<Trained> {
-        let location = self.location(&trained.condition, trained.seed);
+        let location = self.location(&trained.fingerprint);
         let text = serde_json::to_vec(&trained)
             .map_err(|error| Error::internal("cannot write a training's result as JSON").caused_by(error))?;
         let mut writer = self.context.storage.create(&location)?;

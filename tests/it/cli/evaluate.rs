@@ -85,8 +85,9 @@ fn it_says_that_a_coreset_is_better_and_that_one_is_worse_and_goes_on_where_it_w
     let scores =
         || fs::metadata(out.join("masked-lm-debiased-1/scores.parquet")).unwrap().modified().unwrap();
     let scored = scores();
-    let lost = fs::read_dir(out.join("runs")).unwrap().next().unwrap().unwrap().path();
-    fs::remove_file(lost).unwrap();
+    let runs: Vec<_> = fs::read_dir(out.join("runs")).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(runs.len(), 3 * conditions.len());
+    fs::remove_file(&runs[0]).unwrap();
     let again = evaluate(folder.path(), &["--selection", "varied.fa", "redundant.fa"]);
     let summary: Value = serde_json::from_str(&stdout(&again)).unwrap();
     assert_eq!(summary["earlier"].as_u64().unwrap() + 1, summary["trainings"].as_u64().unwrap());
@@ -218,10 +219,11 @@ fn trainings_go_on_from_a_model_and_are_anew_once_it_is_another() {
         let output = bioprune(&arguments).current_dir(folder.path()).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
     };
-    let evaluate = |more: &str| {
-        let arguments = "evaluate varied.fa -o out --json --keep 30% --strategies top-k --controls everything --seeds 1 --steps 10 \
+    let evaluate = |keep: &str, more: &str| {
+        let arguments = "evaluate varied.fa -o out --json --strategies top-k --controls everything --seeds 1 --steps 10 \
                          --step-tokens 512 --mask-passes 1 --sample 50 --groups header:^([^|]+)";
-        let arguments: Vec<&str> = arguments.split_whitespace().chain(more.split_whitespace()).collect();
+        let more = more.split_whitespace();
+        let arguments: Vec<&str> = arguments.split_whitespace().chain(["--keep", keep]).chain(more).collect();
         bioprune(&arguments).current_dir(folder.path()).output().unwrap()
     };
     let losses = || {
@@ -237,14 +239,16 @@ fn trainings_go_on_from_a_model_and_are_anew_once_it_is_another() {
     train("1");
     // steps so small that the models stay what they were
     let still = "--init start.safetensors --learning-rate 1e-12";
-    assert_eq!(earlier(&evaluate(still)), 0);
+    assert_eq!(earlier(&evaluate("30%", still)), 0);
     let (start, trained) = losses();
     assert!(start < 1.37 && trained.iter().all(|loss| (loss - start).abs() < 1e-6), "{start} {trained:?}");
-    assert_eq!(earlier(&evaluate(still)), 2);
+    assert_eq!(earlier(&evaluate("30%", still)), 2);
+    // with a budget more the first one's condition has another name, and the same records
+    assert_eq!(earlier(&evaluate("30%,10%", still)), 2);
     train("2");
-    assert_eq!(earlier(&evaluate(still)), 0);
+    assert_eq!(earlier(&evaluate("30%", still)), 0);
     assert!(losses().0 != start);
-    assert_eq!(earlier(&evaluate("--init start.safetensors --learning-rate 1e-2")), 0);
+    assert_eq!(earlier(&evaluate("30%", "--init start.safetensors --learning-rate 1e-2")), 0);
     let (start, trained) = losses();
     assert!(trained.iter().all(|loss| (loss - start).abs() > 1e-5), "{start} {trained:?}");
 
@@ -253,7 +257,7 @@ fn trainings_go_on_from_a_model_and_are_anew_once_it_is_another() {
         ("--init missing.safetensors", 69, "missing.safetensors"),
         ("--init start.safetensors --layers 2", 2, "--layers"),
     ] {
-        let output = evaluate(flags);
+        let output = evaluate("30%", flags);
         assert_eq!(output.status.code(), Some(status), "{flags}: {}", stderr(&output));
         assert!(stderr(&output).contains(said), "{flags}: {}", stderr(&output));
     }
