@@ -119,7 +119,7 @@ part() {
     # The claims about turns: under the cap that `auto` is now.
     rna-redundant-turns)
         part rna-reference
-        evaluate rna-redundant-turns rna-reference RNA_SPLIT "${FROM[@]}" --keep 1%,10% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA" "$REDUNDANT"
+        evaluate rna-redundant-turns rna-reference RNA_SPLIT "${FROM[@]}" --keep 1%,10%,30% --strategies "$STRATEGIES" --controls "$CONTROLS" "$RNA" "$REDUNDANT"
         ;;
     rna-turns)
         part rna-reference
@@ -127,14 +127,9 @@ part() {
         ;;
     protein-budgets)
         part protein-reference
-        evaluate protein-budgets protein-reference PROTEIN_SPLIT --keep 1%,30% --strategies "$STRATEGIES" --controls "$CONTROLS" "$PROTEIN"
+        evaluate protein-budgets protein-reference PROTEIN_SPLIT --keep 1%,10%,30% --strategies "$STRATEGIES" --controls "$CONTROLS" "$PROTEIN"
         ;;
     # Sweeps: directions.
-    rna-budgets)
-        part rna-reference
-        evaluate rna-budgets rna-reference RNA_SPLIT "${FROM[@]}" --keep 1%,30% --strategies top-k,coverage,balanced \
-            --controls records,cap "$RNA" "$REDUNDANT"
-        ;;
     rna-scores)
         part rna-reference
         evaluate rna-scores rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap \
@@ -147,14 +142,12 @@ part() {
         ;;
     # One epoch on the curvature sample before scoring, beside none.
     rna-adapt)
-        [ -e "$OUT/rna/pool.fa.gz" ] || part rna
-        for adapt in "" --adapt; do
-            # shellcheck disable=SC2086
-            "$BIOPRUNE" prune "$OUT/rna/pool.fa.gz" -o "$OUT/rna-balanced$adapt" --keep 10% --strategy balanced \
-                --groups 'header:(RF\d{5})' --model "$OUT/rna-reference.safetensors" --threads "$THREADS" $adapt
-        done
-        evaluate rna-adapt rna-reference RNA_SPLIT "${FROM[@]}" --keep 10% --strategies balanced --controls cap \
-            --selection "$OUT/rna-balanced" "$OUT/rna-balanced--adapt" -- "$RNA"
+        [ -e "$OUT/rna-turns/pool.fa.gz" ] || part rna-turns
+        local balanced=(--keep 10% --strategy balanced --groups 'header:(RF\d{5})')
+        "$BIOPRUNE" select "$OUT/rna-turns/masked-lm-debiased-7/scores.parquet" -o "$OUT/rna-plain" "${balanced[@]}"
+        "$BIOPRUNE" prune "$OUT/rna-turns/pool.fa.gz" -o "$OUT/rna-adapted" "${balanced[@]}" \
+            --model "$OUT/rna-reference.safetensors" --threads "$THREADS" --adapt
+        evaluate rna-adapt rna-reference RNA_SPLIT "${FROM[@]}" --controls cap --selection "$OUT/rna-plain" "$OUT/rna-adapted" -- "$RNA"
         ;;
     # What embeddings tell: the models that ship, and their references.
     probe-rna)
