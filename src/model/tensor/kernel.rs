@@ -1,4 +1,4 @@
-//! What the CPU forms of the tensor operations share: slices out of tensors, matrix products and sums.
+//! What the CPU forms of the tensor operations share: slices out of tensors, and matrix products.
 //!
 //! Everything here runs on the calling thread, and adds up in an order that depends on the shapes alone.
 
