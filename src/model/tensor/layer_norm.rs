@@ -1,7 +1,7 @@
 //! LayerNorm over the last dimension, with its backward pass.
 
 use super::kernel;
-use crate::model::kernels::{moments, sum};
+use crate::model::kernels::{self, moments, sum};
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 
 /// `x` `[n, d]`, `weight` and `bias` `[d]`.
@@ -37,16 +37,14 @@ impl CustomOp3 for LayerNorm {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let width = x_layout.shape().dims2()?.1;
         let x = kernel::values(x, x_layout)?;
-        let (weight, bias) = (kernel::values(weight, weight_layout)?, kernel::values(bias, bias_layout)?);
+        let norm = kernels::LayerNorm {
+            weight: kernel::values(weight, weight_layout)?.to_vec(),
+            bias: kernel::values(bias, bias_layout)?.to_vec(),
+            epsilon: self.epsilon,
+        };
         let mut y = vec![0.0; x.len()];
-        for (row, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-            let (mean, inverse) = moments(row, self.epsilon);
-            for (((y, x), weight), bias) in y.iter_mut().zip(row).zip(weight).zip(bias) {
-                *y = ((x - mean) * inverse).mul_add(*weight, *bias);
-            }
-        }
+        norm.forward(x, &mut y);
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 

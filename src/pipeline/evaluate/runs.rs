@@ -31,9 +31,6 @@ pub(super) struct Planned {
 /// One training that was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trained {
-    /// Of all that the outcome depends on, and the name of its file: a later evaluation takes it for a condition of the same
-    /// records, whatever that is called
-    pub fingerprint: String,
     pub seed: u64,
     pub records: u64,
     pub residues: u64,
@@ -64,9 +61,10 @@ impl Runs<'_> {
         threads: usize,
         mut done: impl FnMut(&Planned, &Trained, bool, usize),
     ) -> Result<Vec<Trained>> {
+        let locations: Vec<Location> = planned.iter().map(|one| self.location(one)).collect();
         let mut trained: Vec<Option<Trained>> = Vec::with_capacity(planned.len());
-        for one in planned {
-            trained.push(self.left_by_earlier_run(one)?);
+        for location in &locations {
+            trained.push(self.left_by_earlier_run(location)?);
         }
         let mut to_do: Vec<usize> = (0..planned.len()).filter(|&i| trained[i].is_none()).collect();
         let mut finished = 0;
@@ -99,10 +97,11 @@ impl Runs<'_> {
             }
             drop(sender);
             for (place, result) in results {
-                let result = result.and_then(|one: Trained| self.keep(one)).inspect_err(|_| {
-                    // what has begun goes on to its end or sees the cancellation; nothing new begins
-                    to_do.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
-                })?;
+                let result =
+                    result.and_then(|one: Trained| self.keep(&locations[place], &one)).inspect_err(|_| {
+                        // what has begun goes on to its end or sees the cancellation; nothing new begins
+                        to_do.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+                    })?;
                 finished += 1;
                 done(&planned[place], &result, false, finished);
                 trained[place] = Some(result);
@@ -132,7 +131,6 @@ impl Runs<'_> {
             record_losses(&model, tokenizer, records, threads).map(|losses| GroupLosses::of(&losses))
         };
         Ok(Trained {
-            fingerprint: self.fingerprint(planned),
             seed: planned.seed,
             records: records.len() as u64,
             residues: planned.records.iter().map(|&place| u64::from(pool.residues[place as usize])).sum(),
@@ -144,8 +142,9 @@ impl Runs<'_> {
         })
     }
 
-    /// Of the program, the trainer, what it starts from, the records and the seed.
-    fn fingerprint(&self, planned: &Planned) -> String {
+    /// The file of a training, named by all that its outcome depends on: the program, the trainer, what it starts from, the
+    /// records and the seed. So a later evaluation finds it for a condition of the same records, whatever that is called.
+    fn location(&self, planned: &Planned) -> Location {
         let hash = |hashes: &mut dyn Iterator<Item = u64>| {
             let bytes: Vec<u8> = hashes.flat_map(u64::to_le_bytes).collect();
             xxh3_64(&bytes)
@@ -156,17 +155,11 @@ impl Runs<'_> {
         let trainer = serde_json::to_string(self.trainer).unwrap_or_default();
         let (version, start) = (env!("CARGO_PKG_VERSION"), self.start.digest().unwrap_or_default());
         let all = format!("{version} {trainer} {start} {training:x} {held_out:x} {}", planned.seed);
-        format!("{:016x}", xxh3_64(all.as_bytes()))
+        self.output.join("runs").join(&format!("{:016x}.json", xxh3_64(all.as_bytes())))
     }
 
-    fn location(&self, fingerprint: &str) -> Location {
-        self.output.join("runs").join(&format!("{fingerprint}.json"))
-    }
-
-    fn left_by_earlier_run(&self, planned: &Planned) -> Result<Option<Trained>> {
-        let fingerprint = self.fingerprint(planned);
-        let location = self.location(&fingerprint);
-        let info = match self.context.storage.stat(&location) {
+    fn left_by_earlier_run(&self, location: &Location) -> Result<Option<Trained>> {
+        let info = match self.context.storage.stat(location) {
             Ok(info) => info,
             Err(error) if error.code == Code::InputNotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -176,17 +169,15 @@ impl Runs<'_> {
             .storage
             .open(&info)?
             .read_to_end(&mut text)
-            .map_err(|error| io_error(&location, error))?;
-        let trained = serde_json::from_slice::<Trained>(&text).ok();
-        Ok(trained.filter(|trained| trained.fingerprint == fingerprint))
+            .map_err(|error| io_error(location, error))?;
+        Ok(serde_json::from_slice(&text).ok())
     }
 
-    fn keep(&self, trained: Trained) -> Result<Trained> {
-        let location = self.location(&trained.fingerprint);
-        let text = serde_json::to_vec(&trained)
+    fn keep(&self, location: &Location, trained: &Trained) -> Result<Trained> {
+        let text = serde_json::to_vec(trained)
             .map_err(|error| Error::internal("cannot write a training's result as JSON").caused_by(error))?;
-        let mut writer = self.context.storage.create(&location)?;
-        writer.write_all(&text).map_err(|error| io_error(&location, error))?;
+        let mut writer = self.context.storage.create(location)?;
+        writer.write_all(&text).map_err(|error| io_error(location, error))?;
         writer.commit()?;
         // as the next evaluation reads it: a number's last digit may be lost in text
         serde_json::from_slice(&text)
