@@ -41,7 +41,8 @@ STRATEGY = "--strategy {strategy}".format(**config)
 if config["cap_per_group"]:
     STRATEGY += " --cap-per-group {cap_per_group}".format(**config)
 MODEL = [config["model"]] if config["model"] else []
-SERVER = ["results/bioprune.sock"] if config["service"] else []
+SOCKET = "results/bioprune.sock"
+SERVER = ["results/bioprune.ready"] if config["service"] else []
 
 if SERVER and config["shards"] > 1:
     raise WorkflowError(
@@ -73,7 +74,7 @@ def model(wildcards, input):
 def placement(wildcards, input, threads, resources):
     """Where a job computes. A service, of this workflow or of the environment, has a device and threads of its own."""
     if input.get("server"):
-        return f"--server unix://$PWD/{input.server}"
+        return f"--server unix://$PWD/{SOCKET}"
     if os.environ.get("BIOPRUNE_SERVER"):
         return ""
     device = "cuda" if resources.get("gpu", 0) else "cpu"
