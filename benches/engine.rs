@@ -7,7 +7,9 @@ use bioprune::influence::{
     Curvature, CurvatureForm, CurvatureSum, Damping, Estimator, Gradients, Objective, Scorer, Task,
     accumulate,
 };
-use bioprune::model::kernels::{AttentionScratch, Bias, BiasGelu, PackedMatrix, Strided, attention, matmul};
+use bioprune::model::kernels::{
+    AttentionScratch, Bias, BiasGelu, PackedMatrix, Pair, Strided, attention, matmul, matmul_pairs, pair_unit,
+};
 use bioprune::model::{Placement, load};
 use bioprune::storage::Storage;
 
@@ -52,6 +54,19 @@ fn products() {
         let plain = time(|| matmul(m, Strided::rows(&a, k), &packed, &mut out, n, &Bias(&bias)));
         let gelu = time(|| matmul(m, Strided::rows(&a, k), &packed, &mut out, n, &BiasGelu(&bias)));
         println!("{m}x{k}x{n}: {:.1} GFLOP/s, with GELU {:.1}", flops / plain / 1e9, flops / gelu / 1e9);
+        if let Some(unit) = pair_unit() {
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            let rounding = time(|| Pair::of_rows(&a, k, k, &mut left));
+            Pair::of_rows(&b, k, k, &mut right);
+            let pairs = PackedMatrix::new(Pair::in_row(k), n, Strided::transposed(&right, Pair::in_row(k)));
+            let product = time(|| matmul_pairs(m, &left, &pairs, &mut out, n, &Bias(&bias)));
+            let rate = |seconds| flops / seconds / 1e9;
+            println!(
+                "  in bf16 by {unit:?}: {:.1} GFLOP/s, with the rounding of rows {:.1}",
+                rate(product),
+                rate(product + rounding)
+            );
+        }
     }
     for (tokens, d, heads) in [(50, 64, 4), (141, 64, 4), (600, 64, 4), (190, 640, 20)] {
         let qkv: Vec<f32> = (0..tokens * 3 * d).map(|i| (i % 19) as f32 * 0.01).collect();

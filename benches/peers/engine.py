@@ -94,19 +94,19 @@ def main():
         records = file.read().count(">")
     print("\n| peer | times as fast | in each round | bioprune, records/s | peer, records/s | scores differ by |")
     print("|---|---:|---:|---:|---:|---:|")
-    curvature = os.path.join(folder, "curvature.safetensors")
-    how = ["--objective", "reconstruction"]
-    estimate = [program, "curvature", fasta, "--model", model, "--sample", "all", "--quiet", *how, "-o", curvature]
-    subprocess.run(estimate, check=True, stdout=subprocess.DEVNULL)
-    how += ["--estimator", "plain", "--damping", "1e-8", "--curvature", curvature]
-    ours = Bioprune(program, folder, fasta, *how)
-    compare("closed form, f32", records, ours, Peer("closed_form.py", model, fasta), rounds)
     with open("/proc/cpuinfo") as file:
-        has_bf16 = "amx_bf16" in file.read()
-    if has_bf16:
-        ours = Bioprune(program, folder, fasta, *how[:-2], "--sample", "all", "--precision", "bf16")
-        peer = Peer("closed_form.py", model, fasta, "bf16")
-        compare("closed form, bf16", records, ours, peer, rounds, BF16_TOLERANCE)
+        flags = file.read().split()
+    precisions = {"f32": TOLERANCE}
+    if "amx_bf16" in flags or "avx512_bf16" in flags:
+        precisions["bf16"] = BF16_TOLERANCE
+    for precision, tolerance in precisions.items():
+        curvature = os.path.join(folder, f"curvature-{precision}.safetensors")
+        how = ["--model", model, "--precision", precision, "--objective", "reconstruction"]
+        estimate = [program, "curvature", fasta, *how, "--sample", "all", "--quiet", "-o", curvature]
+        subprocess.run(estimate, check=True, stdout=subprocess.DEVNULL)
+        ours = Bioprune(program, folder, fasta, *how[2:], "--estimator", "plain", "--damping", "1e-8", "--curvature", curvature)
+        peer = Peer("closed_form.py", model, fasta, *([precision] if precision == "bf16" else []))
+        compare(f"closed form, {precision}", records, ours, peer, rounds, tolerance)
     few = first(fasta, FEW)
     ours = Bioprune(program, folder, few, "--preset", "paper")
     published = lambda *options: Peer("published.py", model, few, *options)

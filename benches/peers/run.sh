@@ -34,7 +34,7 @@ bioprune=$target/release/bioprune
 peers=$(bench peers)
 
 lscpu | grep -E '^(Model name|CPU\(s\)|L2|L3)'
-lscpu | grep -oE 'avx2|avx512f|amx_bf16' | sort -u | tr '\n' ' '
+lscpu | grep -oE 'avx2|avx512f|avx512_bf16|amx_bf16' | sort -u | tr '\n' ' '
 printf '\nload average before: %s\n' "$(cut -d' ' -f1-3 /proc/loadavg)"
 
 if wanted engine; then

@@ -30,7 +30,7 @@ pub struct CurvatureMetadata {
     pub schema_version: u32,
     pub tool_version: String,
     pub model: ModelReference,
-    /// What computed the encoder: `cpu-f32`, `cpu-bf16`, `cuda-f32` or `cuda-bf16`
+    /// What computed the encoder: `cpu-f32`, `cpu-bf16` (AMX), `cpu-bf16-avx512`, `cuda-f32` or `cuda-bf16`
     pub engine: String,
     pub objective: Objective,
     pub mask_passes: u8,

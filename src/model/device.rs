@@ -1,7 +1,7 @@
 //! Where a model computes, and in what precision: the choice of a person, and what comes of it on this machine.
 
 use crate::error::{Error, Result};
-use crate::model::kernels;
+use crate::model::kernels::{self, PairUnit};
 #[cfg(feature = "cuda")]
 use crate::model::{Numbers, cuda};
 use crate::string_serde;
@@ -32,7 +32,7 @@ pub enum PrecisionChoice {
     Auto,
     /// 32 bits
     F32,
-    /// bfloat16, on a GPU or on a CPU that has AMX
+    /// bfloat16, on a GPU or on a CPU that has AMX or AVX512-BF16
     Bf16,
 }
 
@@ -44,7 +44,7 @@ const GPU_BATCHES: usize = 8;
 pub enum Placement {
     /// The engine of `kernels`, in f32.
     Cpu,
-    /// The same with weights in bf16, which a CPU with a matrix unit (AMX) multiplies faster.
+    /// The same with weights in bf16, which a CPU with a unit for pairs of them (AMX, AVX512-BF16) multiplies faster.
     CpuBf16,
     /// The engine of `cuda`.
     #[cfg(feature = "cuda")]
@@ -62,11 +62,12 @@ impl Placement {
         batch_tokens: usize,
     ) -> Result<(Placement, String)> {
         let on_cpu = |why: &str| match precision {
-            PrecisionChoice::Bf16 if kernels::has_matrix_unit() => {
+            PrecisionChoice::Bf16 if kernels::pair_unit().is_some() => {
                 Ok((Placement::CpuBf16, format!("on the CPU in bf16: {why}")))
             }
             PrecisionChoice::Bf16 => Err(Error::usage(format!(
-                "precision bf16 is for GPUs and CPUs with AMX, and this runs on a CPU without it ({why}); allowed there is f32"
+                "precision bf16 is for GPUs and CPUs with AMX or AVX512-BF16, and this runs on a CPU without them ({why}); \
+                 allowed there is f32"
             ))),
             _ => Ok((Placement::Cpu, format!("on the CPU in f32: {why}"))),
         };
@@ -94,7 +95,10 @@ impl Placement {
     pub fn engine(&self) -> &'static str {
         match self {
             Placement::Cpu => "cpu-f32",
-            Placement::CpuBf16 => "cpu-bf16",
+            Placement::CpuBf16 => match kernels::pair_unit() {
+                Some(PairUnit::Dot) => "cpu-bf16-avx512",
+                Some(PairUnit::Amx) | None => "cpu-bf16",
+            },
             #[cfg(feature = "cuda")]
             Placement::Cuda(placement) => match placement.numbers {
                 Numbers::Bf16 => "cuda-bf16",
@@ -173,9 +177,10 @@ mod tests {
         assert_eq!(placement.engine(), "cpu-f32");
         assert!(told.contains("asked for"), "{told}");
         let placement = Placement::settle(DeviceChoice::Cpu, PrecisionChoice::Bf16, 1);
-        match kernels::has_matrix_unit() {
-            true => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16"),
-            false => assert!(placement.unwrap_err().message.contains("AMX")),
+        match kernels::pair_unit() {
+            Some(PairUnit::Amx) => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16"),
+            Some(PairUnit::Dot) => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16-avx512"),
+            None => assert!(placement.unwrap_err().message.contains("AMX")),
         }
     }
 

@@ -63,7 +63,7 @@ impl Tool {
 /// How the scores were made; a selection from a scores file did not choose it itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scoring {
-    /// What computed the encoder: `cpu-f32`, `cpu-bf16`, `cuda-f32` or `cuda-bf16`
+    /// What computed the encoder: `cpu-f32`, `cpu-bf16` (AMX), `cpu-bf16-avx512`, `cuda-f32` or `cuda-bf16`
     pub engine: String,
     pub objective: Objective,
     pub mask_passes: u8,

@@ -2,215 +2,130 @@
 //!
 //! The standard library has no such instructions yet, so they are written as they are. Everything unsafe is in here.
 
-use super::Epilogue;
 use super::element::{Pair, TILE};
-use super::packed::{PANEL, PackedMatrix};
+use super::packed::PANEL;
+use super::unit::{ROWS, Sums, Unit};
+use std::arch::asm;
+use std::arch::x86_64::__cpuid_count;
 use std::sync::OnceLock;
 
-/// Rows that one pass over all panels works on: so often is the right-hand side read from memory.
-const ROW_BLOCK: usize = 96;
-/// Rows of a product's step: two tiles.
-const ROWS: usize = 2 * TILE;
 /// Bytes from a tile's row to the next in a panel, and in the sums.
 const ROW_BYTES: usize = 4 * PANEL;
 
-/// Proof that this CPU has the unit and that the system lets the process use it.
+/// Proof that this CPU has AMX and that the system lets the process use it.
 #[derive(Clone, Copy)]
-pub(super) struct Unit(());
+pub(super) struct Amx(());
 
-/// Sums of two tiles of rows with up to two panels.
+impl Amx {
+    pub fn detect() -> Option<Amx> {
+        static THERE: OnceLock<bool> = OnceLock::new();
+        THERE.get_or_init(granted).then_some(Amx(()))
+    }
+}
+
+/// All eight tiles have 16 rows of 64 bytes.
 #[repr(C, align(64))]
-struct Sums([[[[f32; PANEL]; TILE]; 2]; 2]);
-
-/// The unit, where there is one.
-pub(super) fn unit() -> Option<Unit> {
-    static THERE: OnceLock<bool> = OnceLock::new();
-    THERE.get_or_init(granted).then_some(Unit(()))
+struct Shapes {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    bytes: [u16; 16],
+    rows: [u8; 16],
 }
 
-impl Unit {
-    /// As [`matmul_pairs`](super::matmul_pairs).
-    pub fn matmul(
-        self,
-        m: usize,
-        a: &[Pair],
-        b: &PackedMatrix<Pair>,
-        out: &mut [f32],
-        out_stride: usize,
-        epilogue: &impl Epilogue,
-    ) {
-        if m == 0 || b.n == 0 {
-            return;
-        }
-        assert!((m - 1) * out_stride + b.n <= out.len() && b.n <= out_stride, "result too short");
-        // The instructions read without bounds checks: these are the checks.
-        assert!(m.next_multiple_of(ROWS) * b.k <= a.len() && b.k.is_multiple_of(TILE), "left side too short");
-        let panels = b.n.div_ceil(PANEL);
-        assert!(panels * b.k * PANEL <= b.data.len(), "right side too short");
-        let mut sums = Sums([[[[0.0; PANEL]; TILE]; 2]; 2]);
-        let session = Session::begin(self);
-        for block in (0..m).step_by(ROW_BLOCK) {
-            for panel in (0..panels).step_by(2) {
-                let count = (panels - panel).min(2);
-                for first in (block..m.min(block + ROW_BLOCK)).step_by(ROWS) {
-                    let rows = &a[first * b.k..(first + ROWS) * b.k];
-                    session.sums(
-                        rows,
-                        &b.data[panel * b.k * PANEL..(panel + count) * b.k * PANEL],
-                        b.k,
-                        &mut sums,
-                    );
-                    for row in first..m.min(first + ROWS) {
-                        for (index, sums) in sums.0[(row - first) / TILE][..count].iter().enumerate() {
-                            let column = (panel + index) * PANEL;
-                            let columns = PANEL.min(b.n - column);
-                            let target = &mut out[row * out_stride + column..][..columns];
-                            epilogue.finish(column, &sums[(row - first) % TILE], target);
-                        }
-                    }
-                }
-            }
-        }
+/// The calling thread's tiles, in use.
+pub(super) struct Session(());
+
+/// Whether the CPU has AMX for bf16, and Linux lets the process use its tiles, for which it must be asked.
+fn granted() -> bool {
+    const ARCH_PRCTL: u64 = 158;
+    const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
+    const TILE_DATA: u64 = 18;
+    const BF16_AND_TILES: u32 = 1 << 22 | 1 << 24;
+    if __cpuid_count(0, 0).eax < 7 || __cpuid_count(7, 0).edx & BF16_AND_TILES != BF16_AND_TILES {
+        return false;
     }
+    let result: u64;
+    // SAFETY: the call takes two numbers, touches no memory, and fails where the kernel does not know it.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => result,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") TILE_DATA,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
 }
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use linux::{Session, granted};
+impl Unit for Amx {
+    type Session = Session;
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-mod linux {
-    use super::{PANEL, Pair, ROW_BYTES, Sums, TILE, Unit};
-    use std::arch::asm;
-    use std::arch::x86_64::__cpuid_count;
-
-    /// All eight tiles have 16 rows of 64 bytes.
-    #[repr(C, align(64))]
-    struct Shapes {
-        palette: u8,
-        start_row: u8,
-        reserved: [u8; 14],
-        bytes: [u16; 16],
-        rows: [u8; 16],
+    fn begin(self) -> Session {
+        let mut shapes =
+            Shapes { palette: 1, start_row: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };
+        shapes.bytes[..8].fill(ROW_BYTES as u16);
+        shapes.rows[..8].fill(TILE as u8);
+        // SAFETY: the unit is there, and these are shapes that it has; the compiler uses no tiles of its own.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &shapes, options(nostack, readonly)) };
+        Session(())
     }
 
-    /// The calling thread's tiles, in use.
-    pub(super) struct Session(());
-
-    /// Whether the CPU has AMX for bf16, and Linux lets the process use its tiles, for which it must be asked.
-    pub(super) fn granted() -> bool {
-        const ARCH_PRCTL: u64 = 158;
-        const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
-        const TILE_DATA: u64 = 18;
-        const BF16_AND_TILES: u32 = 1 << 22 | 1 << 24;
-        if __cpuid_count(0, 0).eax < 7 || __cpuid_count(7, 0).edx & BF16_AND_TILES != BF16_AND_TILES {
-            return false;
-        }
-        let result: u64;
-        // SAFETY: the call takes two numbers, touches no memory, and fails where the kernel does not know it.
+    fn sums(_: &Session, a: &[Pair], b: &[Pair], k: usize, sums: &mut Sums) {
+        assert!(k > 0 && k.is_multiple_of(TILE) && a.len() == ROWS * k, "a step's rows");
+        let a_row_bytes = 4 * k;
+        let (low, high) = a.split_at(TILE * k);
+        // of one panel the sums are computed twice: only the last of a matrix is ever alone
+        let (left, rest) = b.split_at(k * PANEL);
+        let right = if rest.is_empty() { left } else { rest };
+        assert!(right.len() == k * PANEL, "a step's panels");
+        // SAFETY: each step reads 16 rows of 16 pairs of each operand, of which there are k / 16; the sums are four tiles,
+        // one after the other.
         unsafe {
             asm!(
-                "syscall",
-                inlateout("rax") ARCH_PRCTL => result,
-                in("rdi") ARCH_REQ_XCOMP_PERM,
-                in("rsi") TILE_DATA,
-                lateout("rcx") _,
-                lateout("r11") _,
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "2:",
+                "tileloadd tmm4, [{low} + {a_row}*1]",
+                "tileloadd tmm6, [{left} + {b_row}*1]",
+                "tileloadd tmm7, [{right} + {b_row}*1]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{high} + {a_row}*1]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {low}, 64",
+                "add {high}, 64",
+                "add {left}, 1024",
+                "add {right}, 1024",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{sums} + {b_row}*1], tmm0",
+                "tilestored [{sums} + {b_row}*1 + 1024], tmm1",
+                "tilestored [{sums} + {b_row}*1 + 2048], tmm2",
+                "tilestored [{sums} + {b_row}*1 + 3072], tmm3",
+                low = inout(reg) low.as_ptr() => _,
+                high = inout(reg) high.as_ptr() => _,
+                left = inout(reg) left.as_ptr() => _,
+                right = inout(reg) right.as_ptr() => _,
+                steps = inout(reg) k / TILE => _,
+                a_row = in(reg) a_row_bytes,
+                b_row = in(reg) ROW_BYTES,
+                sums = in(reg) sums.0.as_mut_ptr(),
                 options(nostack),
             );
         }
-        result == 0
-    }
-
-    impl Session {
-        pub fn begin(_: Unit) -> Session {
-            let mut shapes =
-                Shapes { palette: 1, start_row: 0, reserved: [0; 14], bytes: [0; 16], rows: [0; 16] };
-            shapes.bytes[..8].fill(ROW_BYTES as u16);
-            shapes.rows[..8].fill(TILE as u8);
-            // SAFETY: the unit is there, and these are shapes that it has; the compiler uses no tiles of its own.
-            unsafe { asm!("ldtilecfg [{}]", in(reg) &shapes, options(nostack, readonly)) };
-            Session(())
-        }
-
-        /// Two tiles of rows of `a` (`[32, k]`) times one or two panels of `b` (`[k, 16]` each).
-        pub fn sums(&self, a: &[Pair], b: &[Pair], k: usize, sums: &mut Sums) {
-            assert!(k > 0 && k.is_multiple_of(TILE) && a.len() == 2 * TILE * k, "a step's rows");
-            let a_row_bytes = 4 * k;
-            let (low, high) = a.split_at(TILE * k);
-            // of one panel the sums are computed twice: only the last of a matrix is ever alone
-            let (left, rest) = b.split_at(k * PANEL);
-            let right = if rest.is_empty() { left } else { rest };
-            assert!(right.len() == k * PANEL, "a step's panels");
-            // SAFETY: each step reads 16 rows of 16 pairs of each operand, of which there are k / 16; the sums are four tiles,
-            // one after the other.
-            unsafe {
-                asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "tilezero tmm2",
-                    "tilezero tmm3",
-                    "2:",
-                    "tileloadd tmm4, [{low} + {a_row}*1]",
-                    "tileloadd tmm6, [{left} + {b_row}*1]",
-                    "tileloadd tmm7, [{right} + {b_row}*1]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tdpbf16ps tmm1, tmm4, tmm7",
-                    "tileloadd tmm5, [{high} + {a_row}*1]",
-                    "tdpbf16ps tmm2, tmm5, tmm6",
-                    "tdpbf16ps tmm3, tmm5, tmm7",
-                    "add {low}, 64",
-                    "add {high}, 64",
-                    "add {left}, 1024",
-                    "add {right}, 1024",
-                    "dec {steps}",
-                    "jnz 2b",
-                    "tilestored [{sums} + {b_row}*1], tmm0",
-                    "tilestored [{sums} + {b_row}*1 + 1024], tmm1",
-                    "tilestored [{sums} + {b_row}*1 + 2048], tmm2",
-                    "tilestored [{sums} + {b_row}*1 + 3072], tmm3",
-                    low = inout(reg) low.as_ptr() => _,
-                    high = inout(reg) high.as_ptr() => _,
-                    left = inout(reg) left.as_ptr() => _,
-                    right = inout(reg) right.as_ptr() => _,
-                    steps = inout(reg) k / TILE => _,
-                    a_row = in(reg) a_row_bytes,
-                    b_row = in(reg) ROW_BYTES,
-                    sums = in(reg) sums.0.as_mut_ptr(),
-                    options(nostack),
-                );
-            }
-        }
-    }
-
-    impl Drop for Session {
-        fn drop(&mut self) {
-            // SAFETY: gives the tiles' state back; nothing is left in them.
-            unsafe { asm!("tilerelease", options(nomem, nostack)) };
-        }
     }
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-use elsewhere::{Session, granted};
-
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-mod elsewhere {
-    use super::{Pair, Sums, Unit};
-
-    /// Never there.
-    pub(super) struct Session(std::convert::Infallible);
-
-    pub(super) fn granted() -> bool {
-        false
-    }
-
-    impl Session {
-        pub fn begin(_: Unit) -> Session {
-            unreachable!("only `granted` makes a unit")
-        }
-
-        pub fn sums(&self, _: &[Pair], _: &[Pair], _: usize, _: &mut Sums) {
-            match self.0 {}
-        }
+impl Drop for Session {
+    fn drop(&mut self) {
+        // SAFETY: gives the tiles' state back; nothing is left in them.
+        unsafe { asm!("tilerelease", options(nomem, nostack)) };
     }
 }
