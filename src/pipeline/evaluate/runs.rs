@@ -9,6 +9,7 @@ use crate::evaluation::GroupLosses;
 use crate::storage::{Location, io_error};
 use crate::train::{EncodedRecord, Observer, Progress, Trainer, record_losses};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -53,8 +54,8 @@ pub(super) struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// Trains what no earlier evaluation has, `threads` at a time, each on one thread; tells of each that is done. The
-    /// results are in the order of `planned`.
+    /// Trains what no earlier evaluation has, `threads` at a time, each on one thread, and conditions of the same records once;
+    /// tells of each that is done. The results are in the order of `planned`.
     pub fn all(
         &self,
         planned: &[Planned],
@@ -66,7 +67,9 @@ impl Runs<'_> {
         for location in &locations {
             trained.push(self.left_by_earlier_run(location)?);
         }
-        let mut to_do: Vec<usize> = (0..planned.len()).filter(|&i| trained[i].is_none()).collect();
+        let mut known = HashSet::new();
+        let mut to_do: Vec<usize> =
+            (0..planned.len()).filter(|&i| trained[i].is_none() && known.insert(&locations[i])).collect();
         let mut finished = 0;
         for (one, earlier) in planned.iter().zip(&trained) {
             if let Some(earlier) = earlier {
@@ -102,9 +105,11 @@ impl Runs<'_> {
                         // what has begun goes on to its end or sees the cancellation; nothing new begins
                         to_do.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
                     })?;
-                finished += 1;
-                done(&planned[place], &result, false, finished);
-                trained[place] = Some(result);
+                for same in (place..planned.len()).filter(|&i| locations[i] == locations[place]) {
+                    finished += 1;
+                    done(&planned[same], &result, false, finished);
+                    trained[same] = Some(result.clone());
+                }
             }
             Ok::<_, Error>(())
         })?;

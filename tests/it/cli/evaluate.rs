@@ -137,6 +137,31 @@ fn a_coreset_that_is_there_is_evaluated_alone_without_scores_and_as_beside_strat
 }
 
 #[test]
+fn conditions_of_the_same_records_are_trained_once() {
+    let folder = TempDir::new().unwrap();
+    inputs(folder.path());
+    let trainer = "--seeds 2 --steps 20 --holdout 0.3 --groups header:^([^|]+) --step-tokens 512 --layers 1 --hidden-size 16 \
+                   --heads 2 --max-tokens 64 --controls everything";
+    let output = bioprune(&["evaluate", "all.fa", "-o", "out", "--selection", "all.fa", "varied.fa"])
+        .args(trainer.split_whitespace())
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let evaluation = json(&folder.path().join("out/evaluation.json"));
+    let conditions = evaluation["conditions"].as_array().unwrap();
+    let losses = |name: &str| {
+        let found = conditions.iter().find(|condition| condition["name"].as_str().unwrap().ends_with(name));
+        let trainings = found.unwrap()["trainings"].as_array().unwrap();
+        trainings.iter().map(|one| one["new_groups"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(losses("all.fa"), losses("everything"));
+    assert_ne!(losses("all.fa"), losses("varied.fa"));
+    assert_eq!(conditions.len(), 3);
+    assert_eq!(fs::read_dir(folder.path().join("out/runs")).unwrap().count(), 2 * 2);
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_refused() {
     let folder = TempDir::new().unwrap();
     inputs(folder.path());
