@@ -92,7 +92,7 @@ pub fn embed(request: &EmbedRequest, context: &Context) -> Result<EmbedSummary> 
     let mut reading = session.reading(request.shard);
     let worker = || Embedder::new(&session, request.per_residue);
     let workers = std::iter::repeat_with(worker).take(session.threads).collect();
-    let mut tracker = session.tracker(Stage::Embed);
+    let mut tracker = session.tracker(Stage::Embed, None);
     let next = || session.encoded(&mut reading, |_| true);
     in_order(workers, &context.cancel, next, |rows: Vec<Row>| {
         let tokens = rows.iter().map(|row| u64::from(row.tokens)).sum();

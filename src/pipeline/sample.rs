@@ -25,16 +25,22 @@ pub(super) enum Draw {
 type Key = (u64, u32, u64);
 
 impl Draw {
-    /// Draws the sample. A number of records takes one pass over the whole dataset, in all shards alike.
-    pub fn new(sample: Sample, seed: u64, dataset: &Dataset, context: &Context) -> Result<Draw> {
+    /// Draws the sample. A number of records takes one pass over the whole dataset, in all shards alike, which counts its
+    /// records as well.
+    pub fn new(
+        sample: Sample,
+        seed: u64,
+        dataset: &Dataset,
+        context: &Context,
+    ) -> Result<(Draw, Option<u64>)> {
         match sample {
-            Sample::All => Ok(Draw::All),
+            Sample::All => Ok((Draw::All, None)),
             // A product with 2^64 that reaches it saturates: all records.
-            Sample::Share(share) if share >= 1.0 => Ok(Draw::All),
-            Sample::Share(share) => Ok(Draw::Below((share * 2f64.powi(64)) as u64)),
+            Sample::Share(share) if share >= 1.0 => Ok((Draw::All, None)),
+            Sample::Share(share) => Ok((Draw::Below((share * 2f64.powi(64)) as u64), None)),
             Sample::Records(wanted) => {
                 let mut tracker = Tracker::new(context, Stage::Scan, None);
-                let mut lowest = BinaryHeap::new();
+                let (mut lowest, mut records) = (BinaryHeap::new(), 0);
                 for record in dataset.records(None) {
                     let key = key(&record?, seed);
                     if (lowest.len() as u64) < wanted {
@@ -45,10 +51,12 @@ impl Draw {
                         *highest = key;
                     }
                     tracker.advance(1, 0)?;
+                    records += 1;
                 }
                 tracker.finish();
                 let all = (lowest.len() as u64) < wanted;
-                Ok(lowest.peek().filter(|_| !all).map_or(Draw::All, |highest| Draw::UpTo(*highest)))
+                let draw = lowest.peek().filter(|_| !all).map_or(Draw::All, |highest| Draw::UpTo(*highest));
+                Ok((draw, Some(records)))
             }
         }
     }

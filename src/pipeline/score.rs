@@ -118,8 +118,8 @@ fn write_in_parts(
         observe(rows)?;
         writer.write(rows)
     })?;
-    let mut counts = found.counts;
-    let scored = session.score(with, estimator, shard, found.last, |rows, of_rows| {
+    let mut counts = found.counts.clone();
+    let scored = session.score(with, estimator, shard, &found, |rows, of_rows| {
         observe(rows)?;
         writer.write(rows)?;
         counts.add(of_rows);

@@ -3,6 +3,7 @@
 use super::choose::{AUTO, check_kind, choose};
 use super::kept::{Keeper, Kept};
 use super::memory::{self, Need};
+use super::parts::Found;
 use super::passes::{CurvatureWorker, ScoreWorker, ScoredBatch};
 use super::reading::{Encoded, Reading};
 use super::sample::Draw;
@@ -21,6 +22,7 @@ use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
 use crate::tokenizer::{self, Alphabet};
 use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
+use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
 /// Threads that prepare batches for a GPU: one is computed, one waits for it, one is made.
@@ -38,6 +40,8 @@ pub(super) struct Session<'a> {
     max_batch_tokens: usize,
     /// Bytes that gradients of the curvature sample may take in a temporary file
     scratch: u64,
+    /// Records of the dataset, once a pass has counted them
+    records: OnceLock<u64>,
 }
 
 /// What the pass over the curvature sample gives.
@@ -98,6 +102,7 @@ impl<'a> Session<'a> {
             input,
             max_batch_tokens,
             scratch,
+            records: OnceLock::new(),
         })
     }
 
@@ -105,7 +110,7 @@ impl<'a> Session<'a> {
     pub fn adapt(&mut self, sample: Sample) -> Result<()> {
         let name = &self.model.info.name.clone();
         let seed = self.task.seed;
-        let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
+        let draw = self.draw(sample)?;
         let mut reading = self.reading(None);
         let mut records = Vec::new();
         while let Some(record) = reading.next(|record| draw.holds(record, seed))? {
@@ -113,8 +118,9 @@ impl<'a> Session<'a> {
         }
         let (weights, status) = model::open(name, &self.context.storage)?;
         let (start, tokenizer) = TrainedModel::from_weights(weights)?;
-        let mut observer =
-            AdaptObserver { tracker: Tracker::new(self.context, Stage::Adapt, None), tokens: 0 };
+        let count = records.len() as u64;
+        let tracker = Tracker::new(self.context, Stage::Adapt, Some(count));
+        let mut observer = AdaptObserver { tracker, records: count };
         let adapted =
             train::adapt(start, &self.model.tokenizer, &records, seed, self.threads, &mut observer)?;
         observer.tracker.finish();
@@ -156,7 +162,7 @@ impl<'a> Session<'a> {
     /// The curvature over the sampled records of a shard. Their gradients are kept if they are `scored_next`.
     pub fn estimate(&self, sample: Sample, shard: Option<Shard>, scored_next: bool) -> Result<Estimate> {
         let seed = self.task.seed;
-        let draw = Draw::new(sample, seed, &self.dataset, self.context)?;
+        let draw = self.draw(sample)?;
         let mut reading = self.reading(shard);
         let mut sum = CurvatureSum::new(self.model.head.hidden_size);
         let engine = Engine::new(&self.model)?;
@@ -166,7 +172,11 @@ impl<'a> Session<'a> {
             Ok(CurvatureWorker { accumulator, keeper })
         };
         let workers = keepers.map(worker).collect::<Result<_>>()?;
-        let mut tracker = self.tracker(Stage::Curvature);
+        let sampled = match sample {
+            Sample::Records(wanted) => self.records.get().map(|all| wanted.min(*all)),
+            Sample::All | Sample::Share(_) => None,
+        };
+        let mut tracker = self.tracker(Stage::Curvature, sampled.filter(|_| shard.is_none()));
         let keyed = |encoded: Encoded, example| ((encoded.source, encoded.position), example);
         let next = || self.batch(&mut reading, |record| draw.holds(record, seed), keyed);
         let workers = in_order(workers, &self.context.cancel, next, |(records, tokens)| {
@@ -181,43 +191,57 @@ impl<'a> Session<'a> {
         if scored_next && self.scratch > 0 && (kept.len() as u64) < sum.count {
             log::info!("gradients of {} of {} records are kept for their scores", kept.len(), sum.count);
         }
-        Ok(Estimate { sum, counts: reading.into_counts(), kept })
+        let counts = reading.into_counts();
+        if draw == Draw::All && shard.is_none() {
+            self.records.get_or_init(|| counts.records);
+        }
+        Ok(Estimate { sum, counts, kept })
     }
 
-    /// Scores the records of a shard that come after (source, position) `last`; hands the rows over in input order,
-    /// with what became of the records up to the last of them. Gives the counts of the records left out at the end,
-    /// the tokens of those scored and the seconds it took, with those of what was kept for it.
+    fn draw(&self, sample: Sample) -> Result<Draw> {
+        let (draw, records) = Draw::new(sample, self.task.seed, &self.dataset, self.context)?;
+        if let Some(records) = records {
+            self.records.get_or_init(|| records);
+        }
+        Ok(draw)
+    }
+
+    /// Scores the records of a shard that come after what is `found`; hands the rows over in input order, with what became
+    /// of the records up to the last of them. Gives the counts of the records left out at the end, the tokens of those
+    /// scored and the seconds it took, with those of what was kept for it.
     pub fn score(
         &self,
         (curvature, kept): (&Curvature, &Kept),
         estimator: Estimator,
         shard: Option<Shard>,
-        last: Option<(u32, u64)>,
+        found: &Found,
         mut write: impl FnMut(&[ScoreRow], &Counts) -> Result<()>,
     ) -> Result<(Counts, u64, f64)> {
-        let mut reading = self.reading_after(shard, last);
+        let mut reading = self.reading_after(shard, found.last);
         let engine = Engine::new(&self.model)?;
         let worker = |_| {
             let scorer = engine.scorer(curvature, estimator, self.context.cancel.clone())?;
             Ok(ScoreWorker { scorer, hidden_size: self.model.head.hidden_size, kept, numbers: Vec::new() })
         };
         let workers = (0..self.threads).map(worker).collect::<Result<_>>()?;
-        let mut tracker = self.tracker(Stage::Score);
+        let left = self.records.get().map(|all| all.saturating_sub(found.counts.records));
+        let mut tracker = self.tracker(Stage::Score, left.filter(|_| shard.is_none()));
         let next = || {
             let batch = self.batch(&mut reading, |_| true, |encoded, example| (encoded, example))?;
             Ok(batch.map(|records| (records, reading.take_counts())))
         };
         in_order(workers, &self.context.cancel, next, |scored: ScoredBatch| {
             write(&scored.rows, &scored.counts)?;
-            tracker.advance(scored.rows.len() as u64, scored.tokens)
+            tracker.advance(scored.counts.records, scored.tokens)
         })?;
         let (tokens, seconds) = tracker.finish();
         Ok((reading.into_counts(), tokens, seconds + kept.seconds))
     }
 
     /// Counts what goes through the encoder, batch by batch.
-    pub fn tracker(&self, stage: Stage) -> Tracker<'_> {
-        Tracker::new(self.context, stage, None).in_batches(self.max_batch_tokens * self.task.passes())
+    pub fn tracker(&self, stage: Stage, total_records: Option<u64>) -> Tracker<'_> {
+        Tracker::new(self.context, stage, total_records)
+            .in_batches(self.max_batch_tokens * self.task.passes())
     }
 
     pub fn reading(&self, shard: Option<Shard>) -> Reading<'_> {
@@ -275,10 +299,10 @@ fn as_published(model: &mut Model) -> Result<()> {
     Ok(())
 }
 
-/// Tells how far a fine-tuning is, and ends it once the job is canceled.
+/// Tells how far a fine-tuning of one epoch is, and ends it once the job is canceled.
 struct AdaptObserver<'a> {
     tracker: Tracker<'a>,
-    tokens: u64,
+    records: u64,
 }
 
 impl Observer for AdaptObserver<'_> {
@@ -287,8 +311,7 @@ impl Observer for AdaptObserver<'_> {
     }
 
     fn progress(&mut self, progress: &train::Progress) {
-        self.tracker.add(progress.tokens - self.tokens);
-        self.tokens = progress.tokens;
+        self.tracker.set(self.records * progress.step / progress.steps.max(1), progress.tokens);
     }
 }
 

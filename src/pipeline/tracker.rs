@@ -55,9 +55,9 @@ impl<'a> Tracker<'a> {
         self.context.cancel.check()
     }
 
-    /// Counts tokens that no record stands for.
-    pub fn add(&mut self, tokens: u64) {
-        self.progress.tokens += tokens;
+    /// Sets the counts, and tells them at once.
+    pub fn set(&mut self, records: u64, tokens: u64) {
+        (self.progress.records, self.progress.tokens) = (records, tokens);
         self.tell();
     }
 

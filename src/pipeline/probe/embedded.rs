@@ -149,7 +149,7 @@ impl Passes<'_> {
         let embedder = || Embedder::new(session, per_residue);
         let workers = std::iter::repeat_with(embedder).take(session.threads).collect();
         let mut reading = session.reading(None);
-        let mut tracker = session.tracker(Stage::Embed);
+        let mut tracker = session.tracker(Stage::Embed, None);
         let next = || {
             session.encoded(&mut reading, |record| {
                 deal.find(labels, record.id(), (record.source, record.position)).is_some_and(&wanted)

@@ -160,3 +160,24 @@ fn a_reader_that_goes_away_is_not_an_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
+
+#[test]
+fn progress_counts_against_the_records_of_the_input_once_they_were_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let fasta: String = (0..30).map(|i| format!(">{i}\n{}\n", "ACGUUGCA".repeat(2 + i % 5))).collect();
+    std::fs::write(folder.path().join("a.fa"), fasta + ">illegal\nAC-GU1\n").unwrap();
+    let job = "prune a.fa -o out --keep 10% --model rna-nano --adapt --sample 8 --mask-passes 1 --on-illegal skip --progress plain";
+    let output = bioprune(&job.split(' ').collect::<Vec<_>>()).current_dir(folder.path()).output().unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    for expected in [
+        "scan: done, 31 records",
+        "adapt: 0 of 8 records",
+        "adapt: done, 8 records",
+        "curvature: 0 of 8 records",
+        "curvature: done, 8 records",
+        "score: 0 of 31 records",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
