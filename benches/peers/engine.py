@@ -101,10 +101,11 @@ def main():
         precisions["bf16"] = BF16_TOLERANCE
     for precision, tolerance in precisions.items():
         curvature = os.path.join(folder, f"curvature-{precision}.safetensors")
-        how = ["--model", model, "--precision", precision, "--objective", "reconstruction"]
-        estimate = [program, "curvature", fasta, *how, "--sample", "all", "--quiet", "-o", curvature]
+        how = ["--precision", precision, "--objective", "reconstruction"]
+        estimate = [program, "curvature", fasta, "--model", model, "--sample", "all", "--quiet", *how, "-o", curvature]
         subprocess.run(estimate, check=True, stdout=subprocess.DEVNULL)
-        ours = Bioprune(program, folder, fasta, *how[2:], "--estimator", "plain", "--damping", "1e-8", "--curvature", curvature)
+        how += ["--estimator", "plain", "--damping", "1e-8", "--curvature", curvature]
+        ours = Bioprune(program, folder, fasta, *how)
         peer = Peer("closed_form.py", model, fasta, *([precision] if precision == "bf16" else []))
         compare(f"closed form, {precision}", records, ours, peer, rounds, tolerance)
     few = first(fasta, FEW)

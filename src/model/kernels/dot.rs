@@ -1,5 +1,5 @@
-//! AVX512-BF16, of AMD's CPUs since Zen 4: one instruction adds two products of bf16 to each of 16 sums. (Intel's have it,
-//! too, but there it is slower than f32.)
+//! AVX512-BF16, of AMD's CPUs since Zen 4: one instruction adds two products of bf16 to each of 16 sums. (Some of
+//! Intel's have it, too; on the one that was tried it is slower than f32.)
 //!
 //! The instruction takes and gives numbers below the least normal one as zero. Everything unsafe is in here.
 
