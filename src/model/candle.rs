@@ -2,7 +2,7 @@
 //! numbers, in f64 if need be.
 
 use super::architecture::Architecture;
-use super::tensor::{MaskedLm, PackedBatch};
+use super::tensor::MaskedLm;
 use super::{Encoder, Weights, Workspace};
 use crate::batching::PackedTokens;
 use crate::error::{Error, Result};
@@ -47,10 +47,10 @@ impl Encoder for CandleEncoder {
         }
         let model = &self.model;
         let sequences = tokens.sequences().map(|sequence| &tokens.ids[sequence.range]);
-        let batch = PackedBatch::new(model.architecture(), self.mask, sequences).map_err(failed)?;
-        let hidden =
-            model.hidden(&batch).and_then(|hidden| hidden.to_dtype(DType::F32)?.flatten_all()?.to_vec1());
-        workspace.hidden = hidden.map_err(failed)?;
+        let batch = model.batch(self.mask, sequences).map_err(failed)?;
+        let hidden = model.hidden(&batch).and_then(|hidden| hidden.to_dtype(DType::F32)?.to_vec2::<f32>());
+        let hidden = hidden.map_err(failed)?;
+        workspace.hidden = batch.sequences().flat_map(|rows| hidden[rows].concat()).collect();
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! Every family's encoder and language-model head as differentiable candle tensors: an [`Architecture`] over the
 //! operations of this folder.
 //!
-//! Sequences are packed end to end, `[total, d]`, without padding. On the CPU in f32 the operations have forms of
-//! their own, single-threaded and with their own backward pass (training runs several batches side by side);
-//! elsewhere candle's operations do the same.
+//! On the CPU in f32 the operations have forms of their own, single-threaded and with their own backward pass (training
+//! runs several batches side by side), on sequences packed end to end. Elsewhere, on a GPU or in f64, candle's operations
+//! do the same on a batch in which each sequence is filled up to the longest.
 
 mod attention;
+mod batch;
 mod cross_entropy;
 mod embedding;
 mod gelu;
@@ -16,76 +17,23 @@ mod rotary;
 #[cfg(test)]
 mod tests;
 
+pub use batch::Batch;
 pub use cross_entropy::cross_entropy;
 
 use super::architecture::{Architecture, FeedForward, NormPlacement, Positions};
-use super::kernels::Rotary;
-use attention::attention;
+use attention::{Sequences, attention};
+use batch::Form;
 use candle_core::{Result, Tensor, bail};
-use embedding::embed;
 use gelu::gelu;
 use layer_norm::layer_norm;
 use linear::linear;
-use rotary::turn;
+use rotary::Turns;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// Share of tokens that upstream's training masks: `token_dropout` scales embeddings to this share.
-const MASKED_IN_TRAINING: f32 = 0.15 * 0.8;
-
-/// Sequences end to end, with what the embedding needs for each token.
-#[derive(Debug)]
-pub struct PackedBatch {
-    tokens: Vec<u32>,
-    positions: Vec<u32>,
-    scales: Vec<f32>,
-    lengths: Arc<[usize]>,
-}
-
-impl PackedBatch {
-    /// Packs sequences of token ids (special tokens included); `mask` is the id of `<mask>`.
-    pub fn new<'a>(
-        architecture: &Architecture,
-        mask: u32,
-        sequences: impl Iterator<Item = &'a [u32]>,
-    ) -> Result<Self> {
-        let max_tokens = architecture.dimensions.max_positions;
-        let first = match architecture.positions {
-            Positions::Learned { first } => first,
-            Positions::Rotary => 0,
-        };
-        let (mut tokens, mut positions, mut scales, mut lengths) = (vec![], vec![], vec![], vec![]);
-        for sequence in sequences {
-            let n = sequence.len();
-            if n == 0 || n > max_tokens {
-                bail!("a sequence of {n} tokens: allowed are 1 to {max_tokens}");
-            }
-            let masked = sequence.iter().filter(|&&token| token == mask).count() as f32 / n as f32;
-            let kept =
-                if architecture.token_dropout { (1.0 - MASKED_IN_TRAINING) / (1.0 - masked) } else { 1.0 };
-            for (i, &token) in sequence.iter().enumerate() {
-                if token as usize >= architecture.vocabulary {
-                    bail!("token {token}: the vocabulary has {}", architecture.vocabulary);
-                }
-                tokens.push(token);
-                positions.push((i + first) as u32);
-                scales.push(if token == mask && architecture.token_dropout { 0.0 } else { kept });
-            }
-            lengths.push(n);
-        }
-        Ok(PackedBatch { tokens, positions, scales, lengths: lengths.into() })
-    }
-
-    /// Tokens in all.
-    pub fn total(&self) -> usize {
-        self.tokens.len()
-    }
-}
 
 /// The model over a set of tensors, which it shares and does not copy.
 pub struct MaskedLm {
     architecture: Architecture,
-    rotary: Option<Arc<Rotary>>,
+    turns: Option<Turns>,
     tensors: BTreeMap<String, Tensor>,
 }
 
@@ -114,22 +62,29 @@ impl MaskedLm {
                 Some(_) => {}
             }
         }
-        let rotary = match architecture.positions {
-            Positions::Rotary => {
-                Some(Arc::new(Rotary::new(architecture.dimensions.max_positions, architecture.head_size())))
-            }
-            Positions::Learned { .. } => None,
-        };
-        Ok(MaskedLm { architecture: architecture.clone(), rotary, tensors })
+        let mut model = MaskedLm { architecture: architecture.clone(), turns: None, tensors };
+        if architecture.positions == Positions::Rotary {
+            model.turns = Some(Turns::new(architecture, model.tensor("embed_tokens.weight")?)?);
+        }
+        Ok(model)
     }
 
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
 
-    /// Hidden states `[total, d]` that enter the head.
-    pub fn hidden(&self, batch: &PackedBatch) -> Result<Tensor> {
+    /// Sequences of token ids (special tokens included) in the form that these weights compute; `mask` is the id of `<mask>`.
+    pub fn batch<'a>(&self, mask: u32, sequences: impl Iterator<Item = &'a [u32]>) -> Result<Batch> {
+        let packed = kernel::applies(self.tensor("embed_tokens.weight")?);
+        let form = if packed { Form::Packed } else { Form::Padded };
+        Batch::new(&self.architecture, mask, sequences, form)
+    }
+
+    /// Hidden states `[rows, d]` that enter the head.
+    pub fn hidden(&self, batch: &Batch) -> Result<Tensor> {
         let mut x = self.embedding(batch)?;
+        let sequences = Sequences::new(batch, &x)?;
+        let batch = &sequences;
         for layer in 0..self.architecture.dimensions.num_hidden_layers {
             let at = |name: &str| format!("layers.{layer}.{name}");
             let [attention_norm, feed_forward_norm] = [at("self_attn_layer_norm"), at("final_layer_norm")];
@@ -154,11 +109,10 @@ impl MaskedLm {
         }
     }
 
-    fn embedding(&self, batch: &PackedBatch) -> Result<Tensor> {
-        let mut x = embed(self.tensor("embed_tokens.weight")?, &batch.tokens, &batch.scales)?;
+    fn embedding(&self, batch: &Batch) -> Result<Tensor> {
+        let mut x = embedding::tokens(self.tensor("embed_tokens.weight")?, batch)?;
         if let Positions::Learned { .. } = self.architecture.positions {
-            let ones = vec![1.0; batch.total()];
-            x = (x + embed(self.tensor("embed_positions.weight")?, &batch.positions, &ones)?)?;
+            x = embedding::add_positions(x, self.tensor("embed_positions.weight")?, batch)?;
         }
         if self.architecture.token_types {
             x = x.broadcast_add(&self.tensor("embed_types.weight")?.narrow(0, 0, 1)?)?;
@@ -166,21 +120,21 @@ impl MaskedLm {
         if self.architecture.embedding_norm { self.layer_norm("emb_layer_norm_before", &x) } else { Ok(x) }
     }
 
-    fn attention(&self, layer: usize, batch: &PackedBatch, x: &Tensor) -> Result<Tensor> {
+    fn attention(&self, layer: usize, batch: &Sequences, x: &Tensor) -> Result<Tensor> {
         let at = |name: &str| format!("layers.{layer}.self_attn.{name}");
         let turned = |part: &str| {
             let mut y = self.linear(&at(&format!("{part}_proj")), x)?;
             if self.architecture.query_key_norm {
                 y = self.layer_norm(&at(&format!("{part}_norm")), &y)?;
             }
-            match &self.rotary {
-                Some(rotary) => turn(&y, &batch.lengths, rotary),
+            match &self.turns {
+                Some(turns) => turns.apply(&y, batch.lengths()),
                 None => Ok(y),
             }
         };
         let heads = self.architecture.dimensions.num_attention_heads;
         let v = self.linear(&at("v_proj"), x)?;
-        self.linear(&at("out_proj"), &attention(&turned("q")?, &turned("k")?, &v, &batch.lengths, heads)?)
+        self.linear(&at("out_proj"), &attention(&turned("q")?, &turned("k")?, &v, batch, heads)?)
     }
 
     fn feed_forward(&self, layer: usize, x: &Tensor) -> Result<Tensor> {
@@ -211,9 +165,29 @@ impl MaskedLm {
         linear(&x, self.tensor(decoder)?, self.tensor("lm_head.bias")?)
     }
 
-    /// Cross entropy `[n]` at these positions of the packed batch.
-    pub fn losses(&self, batch: &PackedBatch, positions: &[u32], targets: &[u32]) -> Result<Tensor> {
+    /// Cross entropy `[n]` at these rows of the batch.
+    pub fn losses(&self, batch: &Batch, positions: &[u32], targets: &[u32]) -> Result<Tensor> {
+        self.losses_of(&self.hidden(batch)?, positions, targets)
+    }
+
+    /// The same, summed: what trains.
+    pub fn loss(&self, batch: &Batch, positions: &[u32], targets: &[u32]) -> Result<Tensor> {
         let hidden = self.hidden(batch)?;
+        if kernel::applies(&hidden) {
+            return self.losses_of(&hidden, positions, targets)?.sum_all();
+        }
+        // To pick rows out has a slow backward pass on a GPU: the others weigh nothing instead.
+        let (mut of_rows, mut weights) = (vec![0; batch.rows()], vec![0f32; batch.rows()]);
+        for (&position, &target) in positions.iter().zip(targets) {
+            of_rows[position as usize] = target;
+            weights[position as usize] = 1.0;
+        }
+        let losses = cross_entropy(&self.logits(&hidden)?, &of_rows)?;
+        let weights = Tensor::new(weights, losses.device())?.to_dtype(losses.dtype())?;
+        (losses * weights)?.sum_all()
+    }
+
+    fn losses_of(&self, hidden: &Tensor, positions: &[u32], targets: &[u32]) -> Result<Tensor> {
         let positions = Tensor::new(positions, hidden.device())?;
         cross_entropy(&self.logits(&hidden.index_select(&positions, 0)?)?, targets)
     }

@@ -21,7 +21,7 @@ use crate::report::quantity::counted;
 use crate::scores::ScoreRow;
 use crate::sequence::{Dataset, InputOptions, Shard};
 use crate::tokenizer::{self, Alphabet};
-use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel};
+use crate::train::{self, EncodedRecord, Observer, Precision, TrainedModel, TrainingDevice};
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
@@ -42,6 +42,8 @@ pub(super) struct Session<'a> {
     scratch: u64,
     /// Records of the dataset, once a pass has counted them
     records: OnceLock<u64>,
+    /// The curvature sample, once it is drawn
+    drawn: OnceLock<(Sample, Draw)>,
 }
 
 /// What the pass over the curvature sample gives.
@@ -103,6 +105,7 @@ impl<'a> Session<'a> {
             max_batch_tokens,
             scratch,
             records: OnceLock::new(),
+            drawn: OnceLock::new(),
         })
     }
 
@@ -118,12 +121,11 @@ impl<'a> Session<'a> {
         }
         let (weights, status) = model::open(name, &self.context.storage)?;
         let (start, tokenizer) = TrainedModel::from_weights(weights)?;
-        let count = records.len() as u64;
-        let tracker = Tracker::new(self.context, Stage::Adapt, Some(count));
-        let mut observer = AdaptObserver { tracker, records: count };
-        let adapted =
-            train::adapt(start, &self.model.tokenizer, &records, seed, self.threads, &mut observer)?;
-        observer.tracker.finish();
+        let mut observer =
+            AdaptObserver(Tracker::new(self.context, Stage::Adapt, Some(records.len() as u64)));
+        let device = TrainingDevice::Cpu { threads: self.threads };
+        let adapted = train::adapt(start, &self.model.tokenizer, &records, seed, &device, &mut observer)?;
+        observer.0.finish();
         let weights = Weights::held(name, adapted.to_safetensors(Precision::F32)?)?;
         let read = family::Read { architecture: adapted.architecture, tokenizer };
         let adapted = family::build(name, status, read, weights, &self.placement)?;
@@ -199,10 +201,14 @@ impl<'a> Session<'a> {
     }
 
     fn draw(&self, sample: Sample) -> Result<Draw> {
+        if let Some((_, draw)) = self.drawn.get().filter(|(drawn, _)| *drawn == sample) {
+            return Ok(*draw);
+        }
         let (draw, records) = Draw::new(sample, self.task.seed, &self.dataset, self.context)?;
         if let Some(records) = records {
             self.records.get_or_init(|| records);
         }
+        self.drawn.get_or_init(|| (sample, draw));
         Ok(draw)
     }
 
@@ -300,18 +306,15 @@ fn as_published(model: &mut Model) -> Result<()> {
 }
 
 /// Tells how far a fine-tuning of one epoch is, and ends it once the job is canceled.
-struct AdaptObserver<'a> {
-    tracker: Tracker<'a>,
-    records: u64,
-}
+struct AdaptObserver<'a>(Tracker<'a>);
 
 impl Observer for AdaptObserver<'_> {
     fn check(&self) -> Result<()> {
-        self.tracker.check()
+        self.0.check()
     }
 
     fn progress(&mut self, progress: &train::Progress) {
-        self.tracker.set(self.records * progress.step / progress.steps.max(1), progress.tokens);
+        self.0.set_share((progress.step, progress.steps), progress.tokens);
     }
 }
 

@@ -55,9 +55,10 @@ impl<'a> Tracker<'a> {
         self.context.cancel.check()
     }
 
-    /// Sets the counts, and tells them at once.
-    pub fn set(&mut self, records: u64, tokens: u64) {
-        (self.progress.records, self.progress.tokens) = (records, tokens);
+    /// Sets the records to a share of their total, and the tokens, and tells them at once.
+    pub fn set_share(&mut self, (done, of): (u64, u64), tokens: u64) {
+        self.progress.records = self.progress.total_records.unwrap_or(0) * done / of.max(1);
+        self.progress.tokens = tokens;
         self.tell();
     }
 

@@ -6,7 +6,9 @@ use crate::error::Result;
 use crate::model;
 use crate::sequence::{Dataset, Record};
 use crate::storage::{Location, io_error};
-use crate::train::{self, Corpus, EncodedRecord, Observer, Precision, Splitter, TrainRequest, TrainedModel};
+use crate::train::{
+    self, Corpus, EncodedRecord, Observer, Precision, Splitter, TrainRequest, TrainedModel, TrainingDevice,
+};
 use std::io::Write;
 
 /// Trains a masked language model and writes it; `follow` is told how the training goes.
@@ -18,7 +20,8 @@ pub fn train(
     follow: &mut dyn FnMut(&train::Progress),
 ) -> Result<TrainSummary> {
     let output: Location = request.output.parse()?;
-    let threads = session::threads(request.threads);
+    let (device, told) = TrainingDevice::settle(request.device, session::threads(request.threads))?;
+    log::info!("training {told}");
     let (start, tokenizer) = match &request.init {
         Some(model) => TrainedModel::from_weights(model::open(model, &context.storage)?.0)?,
         None => request.random()?,
@@ -37,7 +40,7 @@ pub fn train(
     }
     let corpus = Corpus::split(records, splitter)?;
     let mut observer = Following { context, precision: request.precision(), output: &output, follow };
-    let (trained, report) = train::train(request, &tokenizer, &corpus, start, threads, &mut observer)?;
+    let (trained, report) = train::train(request, &tokenizer, &corpus, start, &device, &mut observer)?;
     save(&trained, request.precision(), &output, context)?;
     Ok(TrainSummary { model: output.to_string(), report })
 }

@@ -166,7 +166,6 @@ mod tests {
             weight_decay: 0.0,
             clip: 1.0,
             balance: None,
-            threads: 1,
             report_every: 1,
             measure_every: 1,
             checkpoint_every: None,

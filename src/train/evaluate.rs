@@ -1,16 +1,14 @@
 //! The masked loss on held-out records, under masks that never change.
 
 use super::masking::{MaskRule, Masked, Residues};
-use super::packed::{Packed, side_by_side};
-use super::{EVALUATION_SEED, EncodedRecord, TrainedModel, engine};
+use super::packed::Packed;
+use super::{EVALUATION_SEED, EncodedRecord, TrainedModel, TrainingDevice, engine};
 use crate::error::Result;
 use crate::model::tensor::MaskedLm;
 use crate::tokenizer::Tokenizer;
+use candle_core::DType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Tokens that a thread computes at a time.
-const BATCH_TOKENS: usize = 4096;
 
 /// Losses in nats over the masked residues of held-out records; records without a definite residue are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,9 +58,9 @@ pub fn evaluate(
     model: &TrainedModel,
     tokenizer: &Tokenizer,
     records: &[EncodedRecord],
-    threads: usize,
+    device: &TrainingDevice,
 ) -> Result<HeldOutLoss> {
-    Ok(HeldOutLoss::of(record_losses(model, tokenizer, records, threads)?.into_iter()))
+    Ok(HeldOutLoss::of(record_losses(model, tokenizer, records, device)?.into_iter()))
 }
 
 /// The same, record by record in their order.
@@ -70,9 +68,9 @@ pub fn record_losses(
     model: &TrainedModel,
     tokenizer: &Tokenizer,
     records: &[EncodedRecord],
-    threads: usize,
+    device: &TrainingDevice,
 ) -> Result<Vec<RecordLoss>> {
-    of_trained(model, tokenizer, MaskRule::HIDDEN, records, threads)
+    of_trained(model, tokenizer, MaskRule::HIDDEN, records, device)
 }
 
 /// Measures a model under BERT's masks, which leave a tenth of the scored residues in sight and replace another tenth:
@@ -81,9 +79,9 @@ pub fn evaluate_as_bert(
     model: &TrainedModel,
     tokenizer: &Tokenizer,
     records: &[EncodedRecord],
-    threads: usize,
+    device: &TrainingDevice,
 ) -> Result<HeldOutLoss> {
-    Ok(HeldOutLoss::of(of_trained(model, tokenizer, MaskRule::BERT, records, threads)?.into_iter()))
+    Ok(HeldOutLoss::of(of_trained(model, tokenizer, MaskRule::BERT, records, device)?.into_iter()))
 }
 
 fn of_trained(
@@ -91,49 +89,46 @@ fn of_trained(
     tokenizer: &Tokenizer,
     rule: MaskRule,
     records: &[EncodedRecord],
-    threads: usize,
+    device: &TrainingDevice,
 ) -> Result<Vec<RecordLoss>> {
-    let model = MaskedLm::new(&model.architecture, model.tensors.clone()).map_err(engine)?;
-    measure(&model, (&Residues::of(tokenizer), rule), records, threads)
+    let model = MaskedLm::new(&model.architecture, model.on(device)?).map_err(engine)?;
+    measure(&model, (&Residues::of(tokenizer), rule), records, device)
 }
 
 pub(super) fn measure(
     model: &MaskedLm,
     (residues, rule): (&Residues, MaskRule),
     records: &[EncodedRecord],
-    threads: usize,
+    device: &TrainingDevice,
 ) -> Result<Vec<RecordLoss>> {
-    let mut batches: Vec<&[EncodedRecord]> = vec![];
-    let mut rest = records;
-    while !rest.is_empty() {
-        let mut tokens = 0;
-        let fits = rest.iter().take_while(|record| {
-            tokens += record.tokens.len();
-            tokens <= BATCH_TOKENS
-        });
-        let (batch, after) = rest.split_at(fits.count().max(1));
-        batches.push(batch);
-        rest = after;
-    }
-    let losses = side_by_side(threads, &batches, |batch| {
-        let mask = |record: &EncodedRecord| {
-            let of = (EVALUATION_SEED, 0, record.hash);
-            Masked::new(&record.tokens, residues, rule, of)
+    let lengths: Vec<usize> = records.iter().map(|record| record.tokens.len()).collect();
+    let batches = device.batches(&lengths, model.architecture());
+    let losses = device.each(&batches, |batch| {
+        let mask = |&place: &usize| {
+            let record = &records[place];
+            Masked::new(&record.tokens, residues, rule, (EVALUATION_SEED, 0, record.hash))
         };
         let masked: Vec<Masked> = batch.iter().map(mask).collect();
         let packed = Packed::new(model, residues.mask, &masked)?;
         let losses: Vec<f32> = match packed.targets.len() {
             0 => vec![],
-            _ => packed.losses(model)?.detach().to_vec1().map_err(engine)?,
+            _ => packed
+                .losses(model)?
+                .to_dtype(DType::F32)
+                .and_then(|losses| losses.to_vec1())
+                .map_err(engine)?,
         };
         let mut losses = losses.into_iter().map(f64::from);
-        let of_record = |(record, masked): (&EncodedRecord, &Masked)| {
+        let of_record = |(&place, masked): (&usize, &Masked)| {
             let n = masked.targets.len();
-            RecordLoss { group: record.group, loss: losses.by_ref().take(n).sum(), residues: n }
+            let loss = losses.by_ref().take(n).sum();
+            (place, RecordLoss { group: records[place].group, loss, residues: n })
         };
         Ok(batch.iter().zip(&masked).map(of_record).collect::<Vec<_>>())
     })?;
-    Ok(losses.into_iter().flatten().collect())
+    let mut losses: Vec<(usize, RecordLoss)> = losses.into_iter().flatten().collect();
+    losses.sort_unstable_by_key(|(place, _)| *place);
+    Ok(losses.into_iter().map(|(_, loss)| loss).collect())
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //! adaptation of a reference model by one epoch.
 //!
 //! [`train`] is the whole job on a [`Corpus`]; [`adapt`] is the one epoch; [`Trainer`] is under both. All of it is a
-//! function of the records, the options and the seed: the same weights to the bit on any number of threads.
+//! function of the records, the options and the seed: on a kind of CPU the same weights to the bit on any number of
+//! threads. A [`TrainingDevice`] says where it is computed.
 
 mod baseline;
 mod batches;
 mod corpus;
+mod device;
 mod evaluate;
 mod hairpins;
 mod masking;
@@ -23,6 +25,7 @@ mod trainer;
 
 pub use baseline::{Baselines, baselines};
 pub use corpus::{Corpus, Dealt, Part, Shares, SplitOptions, Splitter};
+pub use device::TrainingDevice;
 pub use evaluate::{HeldOutLoss, RecordLoss, evaluate, evaluate_as_bert, record_losses};
 pub use model::{Precision, TrainedModel};
 pub use report::{HeldOut, Progress, TrainReport};
@@ -63,7 +66,7 @@ pub struct TrainOptions {
     pub hairpin_steps: u64,
     /// Of a longer record, train on a window of this many tokens
     pub crop: Option<usize>,
-    /// Micro-batches in a step, each computed by one thread; the result depends on it, and not on the threads
+    /// Micro-batches in a step, each computed by one thread of a CPU; the result depends on it, and not on the threads
     pub micro_batches: usize,
     /// Tokens in a micro-batch at most (a longer record is one of its own)
     pub batch_tokens: usize,
@@ -75,7 +78,6 @@ pub struct TrainOptions {
     pub clip: f64,
     /// An epoch takes of a group of n members above this many the geometric mean of both
     pub balance: Option<u32>,
-    pub threads: usize,
     /// Steps between reports of progress
     pub report_every: u64,
     /// Steps between measurements on held-out records
@@ -108,7 +110,7 @@ pub fn adapt(
     tokenizer: &Tokenizer,
     records: &[EncodedRecord],
     seed: u64,
-    threads: usize,
+    device: &TrainingDevice,
     observer: &mut dyn Observer,
 ) -> Result<TrainedModel> {
     let options = TrainOptions {
@@ -123,12 +125,11 @@ pub fn adapt(
         weight_decay: 0.01,
         clip: 1.0,
         balance: None,
-        threads,
         report_every: 10,
         measure_every: u64::MAX,
         checkpoint_every: None,
     };
-    Trainer::new(options, tokenizer, records, &[])?.fit(model, observer)
+    Trainer::new(options, tokenizer, records, &[])?.fit(model, device, observer)
 }
 
 fn engine(error: candle_core::Error) -> Error {

@@ -1,7 +1,7 @@
 //! Weights of a model in training: where they start, and how they are written and read.
 
-use super::engine;
 use super::random::{Stream, draw};
+use super::{TrainingDevice, engine};
 use crate::error::{Error, Result};
 use crate::model::{Architecture, Weights, family};
 use crate::tokenizer::Tokenizer;
@@ -63,6 +63,15 @@ impl TrainedModel {
             tensors.insert(name, Tensor::from_vec(values, shape, &Device::Cpu).map_err(engine)?);
         }
         Ok(TrainedModel { architecture: architecture.clone(), tensors, notes: BTreeMap::new() })
+    }
+
+    /// The weights where a training computes.
+    pub(super) fn on(&self, device: &TrainingDevice) -> Result<BTreeMap<String, Tensor>> {
+        let (device, dtype) = device.of_weights();
+        let there = |(name, tensor): (&String, &Tensor)| {
+            Ok((name.clone(), tensor.to_device(&device)?.to_dtype(dtype)?))
+        };
+        self.tensors.iter().map(there).collect::<candle_core::Result<_>>().map_err(engine)
     }
 
     /// A safetensors file with metadata `architecture`, `config` (JSON) and the notes. The same model gives the

@@ -213,7 +213,7 @@ fn offset(head: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::tensor::{MaskedLm, PackedBatch};
+    use crate::model::tensor::MaskedLm;
     use crate::model::{Dimensions, rna_fm};
     use crate::tokenizer::rna_fm as alphabet;
     use crate::train::hairpins::hairpin;
@@ -238,8 +238,7 @@ mod tests {
             // Flanks end within the first 9 tokens, and strands are 10 long or more.
             let position = 13;
             let hidden = std::mem::replace(&mut tokens[position], tokenizer.mask);
-            let batch =
-                PackedBatch::new(&model.architecture, tokenizer.mask, [&tokens[..]].into_iter()).unwrap();
+            let batch = lm.batch(tokenizer.mask, [&tokens[..]].into_iter()).unwrap();
             let logits = lm.logits(&lm.hidden(&batch).unwrap()).unwrap().to_vec2::<f32>().unwrap();
             let letter = (4..8).max_by(|&a, &b| logits[position][a].total_cmp(&logits[position][b]));
             letter == Some(hidden as usize)

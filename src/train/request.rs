@@ -4,10 +4,10 @@ use super::hairpins::hairpin;
 use super::pairing::look_for_pairs;
 use super::{
     Corpus, EncodedRecord, HeldOut, Length, Observer, Precision, Progress, Shares, SplitOptions,
-    TrainOptions, TrainReport, TrainedModel, Trainer, baselines, evaluate, evaluate_as_bert,
+    TrainOptions, TrainReport, TrainedModel, Trainer, TrainingDevice, baselines, evaluate, evaluate_as_bert,
 };
 use crate::error::{Error, Result};
-use crate::model::{Dimensions, esm2, rna_fm};
+use crate::model::{DeviceChoice, Dimensions, esm2, rna_fm};
 use crate::parse_share;
 use crate::sequence::InputOptions;
 use crate::tokenizer::{self, Alphabet, Tokenizer};
@@ -105,6 +105,10 @@ pub struct TrainRequest {
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
 
+    /// Where to compute: `cpu`, `cuda` or `cuda:N`, or `auto` (a GPU that answers, else the CPU)
+    #[arg(long, default_value = "cpu")]
+    pub device: DeviceChoice,
+
     /// Store the weights in half precision
     #[arg(long)]
     pub f16: bool,
@@ -189,7 +193,7 @@ impl TrainRequest {
         if self.f16 { Precision::F16 } else { Precision::F32 }
     }
 
-    fn options(&self, threads: usize) -> Result<TrainOptions> {
+    fn options(&self) -> Result<TrainOptions> {
         let positive = |name: &str, value: f64| match value.is_finite() && value > 0.0 {
             true => Ok(value),
             false => Err(Error::usage(format!("--{name} {value}: allowed is a positive number"))),
@@ -206,7 +210,6 @@ impl TrainRequest {
             weight_decay: self.weight_decay,
             clip: 1.0,
             balance: self.balance,
-            threads,
             report_every: 50,
             measure_every: 500,
             checkpoint_every: Some(500),
@@ -222,7 +225,7 @@ pub fn train(
     tokenizer: &Tokenizer,
     corpus: &Corpus,
     mut start: TrainedModel,
-    threads: usize,
+    device: &TrainingDevice,
     observer: &mut dyn Observer,
 ) -> Result<(TrainedModel, TrainReport)> {
     if request.hairpin_steps > 0 && tokenizer.alphabet != Alphabet::Nucleotides {
@@ -237,8 +240,8 @@ pub fn train(
     let on_the_way: Vec<EncodedRecord> = on_the_way.into_iter().take(MEASURED_ON_THE_WAY).cloned().collect();
 
     let mut followed = Followed { observer, last: Progress::default() };
-    let trainer = Trainer::new(request.options(threads)?, tokenizer, &corpus.training, &on_the_way)?;
-    let model = trainer.fit(start, &mut followed)?;
+    let trainer = Trainer::new(request.options()?, tokenizer, &corpus.training, &on_the_way)?;
+    let model = trainer.fit(start, device, &mut followed)?;
     let last = followed.last;
     let held_out = |records: &[EncodedRecord], training: &[EncodedRecord]| -> Result<Option<HeldOut>> {
         if records.is_empty() {
@@ -246,8 +249,8 @@ pub fn train(
         }
         Ok(Some(HeldOut {
             records: records.len() as u64,
-            model: evaluate(&model, tokenizer, records, threads)?,
-            model_as_bert: evaluate_as_bert(&model, tokenizer, records, threads)?,
+            model: evaluate(&model, tokenizer, records, device)?,
+            model_as_bert: evaluate_as_bert(&model, tokenizer, records, device)?,
             baselines: baselines(tokenizer, training, records),
         }))
     };
@@ -327,9 +330,10 @@ mod tests {
             EncodedRecord { hash, tokens, group: 0 }
         });
         let records = records.collect();
+        let one_thread = TrainingDevice::Cpu { threads: 1 };
         let corpus = Corpus::split(records, splitter).unwrap();
         let (model, report) =
-            train(&request, &rna_fm(), &corpus, request.random().unwrap().0, 1, &mut ()).unwrap();
+            train(&request, &rna_fm(), &corpus, request.random().unwrap().0, &one_thread, &mut ()).unwrap();
         assert_eq!(
             (model.architecture, request.precision()),
             (request.random().unwrap().0.architecture, Precision::F16)
@@ -350,7 +354,7 @@ mod tests {
         assert!(request("--hidden-size 12 --heads 4").random().is_ok());
         for rate in ["0", "-1", "nan", "inf"] {
             let request = request(&format!("--learning-rate={rate}"));
-            assert_eq!(request.options(1).unwrap_err().code, Code::Usage, "{rate}");
+            assert_eq!(request.options().unwrap_err().code, Code::Usage, "{rate}");
         }
     }
 }

@@ -1,20 +1,24 @@
 //! The training loop.
 //!
-//! A step's micro-batches are independent: each runs forward and backward on one thread, and their gradients are
-//! added in a fixed order. The weights that come out depend on the options and the records, not on the threads.
+//! A step's micro-batches are independent: on a CPU each runs forward and backward on one thread, and their gradients are
+//! added in a fixed order. The weights that come out depend on the options and the records, not on the threads. A GPU
+//! takes a step's records in as few batches as its memory allows.
 
 use super::batches::{self, Schedule, Step, window};
 use super::evaluate::measure;
 use super::masking::{MaskRule, Masked, Residues};
-use super::model::{freeze_mask_row, values};
-use super::optimizer::{Moments, clip, learning_rate};
-use super::packed::{Packed, side_by_side};
-use super::{EncodedRecord, HeldOutLoss, Length, Observer, Progress, TrainOptions, TrainedModel, engine};
+use super::optimizer::{Optimizer, Update, learning_rate};
+use super::packed::Packed;
+use super::{
+    EncodedRecord, HeldOutLoss, Length, Observer, Progress, TrainOptions, TrainedModel, TrainingDevice,
+    engine,
+};
 use crate::error::{Error, Result};
 use crate::model::Architecture;
 use crate::model::tensor::MaskedLm;
 use crate::tokenizer::Tokenizer;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -45,9 +49,14 @@ impl<'a> Trainer<'a> {
     }
 
     /// Trains from `start` to the end of the schedule.
-    pub fn fit(&self, start: TrainedModel, observer: &mut dyn Observer) -> Result<TrainedModel> {
+    pub fn fit(
+        &self,
+        start: TrainedModel,
+        device: &TrainingDevice,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainedModel> {
         let options = &self.options;
-        let mut state = State::new(start)?;
+        let mut state = State::new(start, device)?;
         let steps = self.steps();
         let warmup = options.warmup.min(steps / 10);
         let mut schedule = Schedule::new(
@@ -59,9 +68,9 @@ impl<'a> Trainer<'a> {
         let (mut tokens, mut loss, mut predicted) = (0u64, 0.0, 0);
         for step in 1..=steps {
             observer.check()?;
-            let mut gradient = self.gradient(&state, &schedule.next())?;
+            let gradient = self.gradient(&state, &schedule.next())?;
             let rate = learning_rate(step, steps, warmup, options.peak_lr);
-            let norm = state.update(&mut gradient, options, rate, step)?;
+            let norm = state.update(&gradient, options, rate, step)?;
             tokens += gradient.tokens as u64;
             loss += gradient.loss;
             predicted += gradient.predicted;
@@ -102,20 +111,28 @@ impl<'a> Trainer<'a> {
 
     fn measure(&self, state: &State) -> Option<Result<HeldOutLoss>> {
         let of = (&self.residues, MaskRule::HIDDEN);
-        let losses = || measure(&state.model, of, self.held_out, self.options.threads);
+        let losses = || measure(&state.measured()?, of, self.held_out, &state.device);
         (!self.held_out.is_empty()).then(|| Ok(HeldOutLoss::of(losses()?.into_iter())))
     }
 
     /// The gradient of the summed loss of a step.
     fn gradient(&self, state: &State, step: &Step) -> Result<Gradient> {
-        let parts = side_by_side(self.options.threads, &step.micro_batches, |micro_batch| {
-            self.micro_batch_gradient(state, step, micro_batch)
-        })?;
+        let batches = match &state.device {
+            TrainingDevice::Cpu { .. } => Cow::Borrowed(&step.micro_batches),
+            device @ TrainingDevice::Batched { .. } => {
+                let places = step.micro_batches.concat();
+                let length = |&place: &usize| window(&step.records[place], &self.options, step.epoch).len();
+                let lengths: Vec<usize> = places.iter().map(length).collect();
+                let batches = device.batches(&lengths, state.model.architecture()).into_iter();
+                Cow::Owned(batches.map(|batch| batch.into_iter().map(|i| places[i]).collect()).collect())
+            }
+        };
+        let parts = state.device.each(&batches, |batch| self.batch_gradient(state, step, batch))?;
         let mut parts = parts.into_iter();
         let mut sum = parts.next().ok_or_else(|| Error::internal("a training step holds no records"))?;
         for part in parts {
             for (sum, part) in sum.by_tensor.iter_mut().zip(&part.by_tensor) {
-                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+                *sum = (&*sum + part).map_err(engine)?;
             }
             sum.loss += part.loss;
             sum.predicted += part.predicted;
@@ -124,39 +141,41 @@ impl<'a> Trainer<'a> {
         Ok(sum)
     }
 
-    fn micro_batch_gradient(&self, state: &State, step: &Step, micro_batch: &[usize]) -> Result<Gradient> {
+    fn batch_gradient(&self, state: &State, step: &Step, batch: &[usize]) -> Result<Gradient> {
         let mask = |&i: &usize| {
             let record = &step.records[i];
             let of = (self.options.seed, step.epoch, record.hash);
             Masked::new(window(record, &self.options, step.epoch), &self.residues, MaskRule::BERT, of)
         };
-        let masked: Vec<Masked> = micro_batch.iter().map(mask).collect();
+        let masked: Vec<Masked> = batch.iter().map(mask).collect();
         let packed = Packed::new(&state.model, self.residues.mask, &masked)?;
-        let zeros = |var: &Var| vec![0.0; var.elem_count()];
-        let mut gradient = Gradient {
-            by_tensor: state.vars.values().map(zeros).collect(),
-            loss: 0.0,
-            predicted: packed.targets.len(),
-            tokens: packed.batch.total(),
-        };
-        if gradient.predicted > 0 {
-            let loss = packed.losses(&state.model)?.sum_all().map_err(engine)?;
-            gradient.loss = f64::from(loss.to_scalar::<f32>().map_err(engine)?);
+        let differentiated = || {
+            let loss = packed.loss(&state.model)?;
             let gradients = loss.backward().map_err(engine)?;
-            for (sum, var) in gradient.by_tensor.iter_mut().zip(state.vars.values()) {
-                if let Some(part) = gradients.get(var) {
-                    *sum = values(part)?;
-                }
-            }
-        }
-        Ok(gradient)
+            let value = loss.to_dtype(DType::F32).and_then(|loss| loss.to_scalar::<f32>()).map_err(engine)?;
+            Ok::<_, Error>((f64::from(value), gradients))
+        };
+        let (loss, gradients) = match packed.targets.len() {
+            0 => (0.0, None),
+            _ => differentiated().map(|(loss, gradients)| (loss, Some(gradients)))?,
+        };
+        let of = |var: &Var| match gradients.as_ref().and_then(|gradients| gradients.get(var)) {
+            Some(gradient) => Ok(gradient.clone()),
+            None => var.zeros_like(),
+        };
+        Ok(Gradient {
+            by_tensor: state.vars.values().map(of).collect::<candle_core::Result<_>>().map_err(engine)?,
+            loss,
+            predicted: packed.targets.len(),
+            tokens: packed.batch.tokens(),
+        })
     }
 }
 
-/// Sums over a micro-batch or a step.
+/// Sums over a batch or a step.
 struct Gradient {
     /// In the order of the tensors' names
-    by_tensor: Vec<Vec<f32>>,
+    by_tensor: Vec<Tensor>,
     loss: f64,
     predicted: usize,
     tokens: usize,
@@ -167,62 +186,50 @@ struct State {
     architecture: Architecture,
     notes: BTreeMap<String, String>,
     vars: BTreeMap<String, Var>,
-    moments: Vec<Moments>,
+    optimizer: Optimizer,
     /// Over the same memory as `vars`
     model: MaskedLm,
+    device: TrainingDevice,
 }
 
 impl State {
-    fn new(start: TrainedModel) -> Result<Self> {
-        let TrainedModel { architecture, tensors, notes } = start;
+    fn new(start: TrainedModel, device: &TrainingDevice) -> Result<Self> {
         let var = |(name, tensor): (String, Tensor)| Ok((name, Var::from_tensor(&tensor)?));
-        let vars: BTreeMap<String, Var> =
-            tensors.into_iter().map(var).collect::<candle_core::Result<_>>().map_err(engine)?;
+        let vars = start.on(device)?.into_iter().map(var);
+        let vars: BTreeMap<String, Var> = vars.collect::<candle_core::Result<_>>().map_err(engine)?;
         let shared = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+        let TrainedModel { architecture, notes, .. } = start;
         let model = MaskedLm::new(&architecture, shared).map_err(engine)?;
-        let moments = vars.values().map(|var| Moments::zeros(var.elem_count())).collect();
-        Ok(State { architecture, notes, vars, moments, model })
+        let optimizer = Optimizer::new(&vars, &architecture, device)?;
+        Ok(State { architecture, notes, vars, optimizer, model, device: device.clone() })
     }
 
     /// One step of the optimizer; returns the norm of the mean gradient before it was clipped.
-    fn update(
-        &mut self,
-        gradient: &mut Gradient,
-        options: &TrainOptions,
-        rate: f64,
-        step: u64,
-    ) -> Result<f64> {
-        let scale = 1.0 / gradient.predicted.max(1) as f32;
-        for (name, sums) in self.vars.keys().zip(&mut gradient.by_tensor) {
-            sums.iter_mut().for_each(|g| *g *= scale);
-            freeze_mask_row(name, sums, &self.architecture);
-        }
-        let norm = clip(&mut gradient.by_tensor, options.clip);
-        if !norm.is_finite() {
-            return Err(Error::model(format!(
-                "step {step}: the loss has run away; a lower --learning-rate may hold it"
-            )));
-        }
-        for (((name, var), moments), gradient) in
-            self.vars.iter().zip(&mut self.moments).zip(&gradient.by_tensor)
-        {
-            let mut weights = values(var)?;
-            let decay = if decays(name, var) { options.weight_decay } else { 0.0 };
-            moments.update(&mut weights, gradient, rate, decay, step);
-            let updated = Tensor::from_vec(weights, var.shape(), var.device());
-            updated.and_then(|updated| var.set(&updated)).map_err(engine)?;
-        }
-        Ok(norm)
+    fn update(&mut self, gradient: &Gradient, options: &TrainOptions, rate: f64, step: u64) -> Result<f64> {
+        let update = Update {
+            scale: 1.0 / gradient.predicted.max(1) as f64,
+            rate,
+            clip: options.clip,
+            decay: options.weight_decay,
+            step,
+        };
+        self.optimizer.update(&self.vars, &gradient.by_tensor, &update)
+    }
+
+    /// The model over the same memory, of which no gradient is wanted.
+    fn measured(&self) -> Result<MaskedLm> {
+        let detached = |(name, var): (&String, &Var)| (name.clone(), var.as_detached_tensor());
+        MaskedLm::new(&self.architecture, self.vars.iter().map(detached).collect()).map_err(engine)
     }
 
     fn trained(&self) -> Result<TrainedModel> {
-        let copy = |(name, var): (&String, &Var)| Ok((name.clone(), var.as_detached_tensor().copy()?));
+        let copy = |(name, var): (&String, &Var)| {
+            Ok((
+                name.clone(),
+                var.as_detached_tensor().copy()?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?,
+            ))
+        };
         let tensors = self.vars.iter().map(copy).collect::<candle_core::Result<_>>().map_err(engine)?;
         Ok(TrainedModel { architecture: self.architecture.clone(), tensors, notes: self.notes.clone() })
     }
-}
-
-/// Weight decay is for matrices alone, and not for embeddings.
-fn decays(name: &str, var: &Tensor) -> bool {
-    var.rank() == 2 && !name.starts_with("embed_")
 }

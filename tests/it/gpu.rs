@@ -1,5 +1,7 @@
 //! The engine of GPUs against that of CPUs, on the first GPU: `just gpu-check` runs these.
 
+mod training;
+
 #[path = "../../benches/support/random_model.rs"]
 mod random_model;
 

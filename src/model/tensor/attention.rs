@@ -1,37 +1,61 @@
-//! Multi-head self-attention over sequences packed end to end: each sequence attends to itself alone.
+//! Multi-head self-attention over the sequences of a batch: each attends to itself alone.
 //!
-//! The backward pass computes the attention weights anew instead of keeping them: they grow with the square of the
-//! length, the rest of the graph does not.
+//! The backward pass of the CPU's form computes the attention weights anew instead of keeping them: they grow with the
+//! square of the length, the rest of the graph does not.
 
+use super::batch::{Batch, Form};
 use super::kernel::{self, Matrix, product};
-use crate::model::kernels::{softmax, sum};
+use crate::model::kernels::{self, sum};
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
-/// `q`, `k`, `v` `[total, heads * width]` of sequences of these `lengths`, which add up to `total`; scale width^-0.5.
-pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, lengths: &Arc<[usize]>, heads: usize) -> Result<Tensor> {
-    if kernel::applies(q) {
-        let attention = Attention { lengths: lengths.clone(), heads };
+/// Which rows are of which sequence.
+pub struct Sequences<'a> {
+    batch: &'a Batch,
+    /// Of a padded batch, what is added to the logits of its keys
+    key_mask: Option<Tensor>,
+}
+
+impl<'a> Sequences<'a> {
+    /// Those of a batch, for activations such as `x`.
+    pub fn new(batch: &'a Batch, x: &Tensor) -> Result<Self> {
+        let key_mask = match batch.form {
+            Form::Packed => None,
+            Form::Padded => Some(batch.key_mask(x.device())?.to_dtype(mask_type(x.dtype()))?),
+        };
+        Ok(Sequences { batch, key_mask })
+    }
+
+    pub fn lengths(&self) -> &Arc<[usize]> {
+        &self.batch.lengths
+    }
+}
+
+/// `q`, `k`, `v` `[rows, heads * width]` of a batch; scale width^-0.5.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, sequences: &Sequences, heads: usize) -> Result<Tensor> {
+    let Some(key_mask) = &sequences.key_mask else {
+        let attention = Attention { lengths: sequences.lengths().clone(), heads };
         return q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, attention);
-    }
-    let (total, d) = q.dims2()?;
-    let width = d / heads;
-    let by_head = |x: &Tensor| x.reshape((x.dim(0)?, heads, width))?.transpose(0, 1)?.contiguous();
-    let mut start = 0;
-    let mut parts = Vec::with_capacity(lengths.len());
-    for &n in lengths.iter() {
-        let [q, k, v] = [q, k, v].map(|x| by_head(&x.narrow(0, start, n)?));
-        let logits = (q?.matmul(&k?.t()?)? * (width as f64).powf(-0.5))?;
-        // The softmax is in f32 at least.
-        let dtype = logits.dtype();
-        let logits = if dtype == DType::BF16 { logits.to_dtype(DType::F32)? } else { logits };
-        let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?.exp()?;
-        let weights = shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?.to_dtype(dtype)?;
-        parts.push(weights.matmul(&v?)?.transpose(0, 1)?.reshape((n, d))?);
-        start += n;
-    }
-    debug_assert_eq!(start, total);
-    Tensor::cat(&parts, 0)
+    };
+    let (rows, d) = q.dims2()?;
+    let (n, width) = (sequences.batch.longest(), d / heads);
+    let by_head = |x: &Tensor| x.reshape((rows / n, n, heads, width))?.transpose(1, 2)?.contiguous();
+    let logits = by_head(q)?.matmul(&by_head(k)?.t()?)?;
+    let weights = softmax(&logits, key_mask, (width as f64).powf(-0.5))?;
+    weights.matmul(&by_head(v)?)?.transpose(1, 2)?.reshape((rows, d))
+}
+
+/// The type of a mask for activations of this one: a softmax is in f32 at least.
+fn mask_type(dtype: DType) -> DType {
+    if dtype == DType::BF16 { DType::F32 } else { dtype }
+}
+
+/// The softmax of `logits` `[sequences, heads, n, n]`, times `scale`, and what `mask` `[sequences, 1, 1, n]` adds.
+fn softmax(logits: &Tensor, mask: &Tensor, scale: f64) -> Result<Tensor> {
+    let dtype = logits.dtype();
+    let logits = (logits.to_dtype(mask.dtype())? * scale)?.broadcast_add(mask)?;
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?.exp()?;
+    shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?.to_dtype(dtype)
 }
 
 struct Attention {
@@ -57,7 +81,7 @@ impl Head {
         let n = self.n;
         product((n, n, self.width), weights, n, 0.0, self.scale(), self.of(q), self.of(k).transposed());
         for row in weights.chunks_exact_mut(n) {
-            softmax(row);
+            kernels::softmax(row);
         }
     }
 

@@ -1,16 +1,31 @@
 //! Rows of an embedding table, each times its own factor, with the backward pass.
 
+use super::batch::{Batch, Form};
 use super::kernel;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-/// Row `rows[t]` of `table` `[n, d]`, times `scales[t]`, for each t: `[total, d]`.
-pub fn embed(table: &Tensor, rows: &[u32], scales: &[f32]) -> Result<Tensor> {
-    if kernel::applies(table) {
-        return table.apply_op1(Embed { rows: rows.to_vec(), scales: scales.to_vec() });
+/// The embeddings `[rows, d]` of a batch's tokens, of a `table` `[vocabulary, d]`.
+pub fn tokens(table: &Tensor, batch: &Batch) -> Result<Tensor> {
+    match batch.form {
+        Form::Packed => table.apply_op1(Embed { rows: batch.tokens.clone(), scales: batch.scales.clone() }),
+        Form::Padded => batch.one_hot(table.dim(0)?, (table.device(), table.dtype()))?.matmul(table),
     }
-    let device = table.device();
-    let scales = Tensor::new(scales, device)?.unsqueeze(1)?.to_dtype(table.dtype())?;
-    table.index_select(&Tensor::new(rows, device)?, 0)?.broadcast_mul(&scales)
+}
+
+/// `x` `[rows, d]` and the embeddings of its positions, of a `table` `[positions, d]`.
+pub fn add_positions(x: Tensor, table: &Tensor, batch: &Batch) -> Result<Tensor> {
+    match batch.form {
+        Form::Packed => {
+            let scales = vec![1.0; batch.rows()];
+            x + table.apply_op1(Embed { rows: batch.positions.clone(), scales })?
+        }
+        Form::Padded => {
+            // every sequence has the same positions
+            let (n, first) = (batch.longest(), batch.positions[0] as usize);
+            let (rows, d) = x.dims2()?;
+            x.reshape((rows / n, n, d))?.broadcast_add(&table.narrow(0, first, n)?)?.reshape((rows, d))
+        }
+    }
 }
 
 struct Embed {

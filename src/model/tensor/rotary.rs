@@ -1,29 +1,54 @@
-//! Rotary positions of packed queries or keys, with their backward pass: gradients are turned back.
+//! Rotary positions of a batch's queries or keys, with their backward pass: gradients are turned back.
 
 use super::kernel;
+use crate::model::architecture::Architecture;
 use crate::model::kernels::Rotary;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use std::sync::Arc;
 
-/// `x` `[total, d]` of sequences of these `lengths`, each turned by its positions.
-pub fn turn(x: &Tensor, lengths: &Arc<[usize]>, rotary: &Arc<Rotary>) -> Result<Tensor> {
-    if kernel::applies(x) {
-        return x.contiguous()?.apply_op1(Turn { lengths: lengths.clone(), rotary: rotary.clone() });
+/// The turn of every position.
+pub struct Turns {
+    rotary: Arc<Rotary>,
+    /// Cosines and sines, `[positions, 1, head_size / 2]`, where candle's operations compute
+    factors: Option<[Tensor; 2]>,
+}
+
+impl Turns {
+    /// For activations such as `x`.
+    pub fn new(architecture: &Architecture, x: &Tensor) -> Result<Self> {
+        let (positions, head_size) = (architecture.dimensions.max_positions, architecture.head_size());
+        let rotary = Arc::new(Rotary::new(positions, head_size));
+        let factors = |values: Vec<f32>| {
+            Tensor::from_vec(values, (positions, 1, head_size / 2), x.device())?.to_dtype(x.dtype())
+        };
+        let factors = match kernel::applies(x) {
+            true => None,
+            false => Some([
+                factors(rotary.angles().flat_map(|(cosines, _)| cosines.to_vec()).collect())?,
+                factors(rotary.angles().flat_map(|(_, sines)| sines.to_vec()).collect())?,
+            ]),
+        };
+        Ok(Turns { rotary, factors })
     }
-    let (total, d) = x.dims2()?;
-    let angles = || lengths.iter().flat_map(|&n| rotary.angles().take(n));
-    let half = rotary.head_size() / 2;
-    let factors =
-        |values: Vec<f32>| Tensor::from_vec(values, (total, 1, 1, half), x.device())?.to_dtype(x.dtype());
-    let cosines = factors(angles().flat_map(|(cosines, _)| cosines.to_vec()).collect())?;
-    let sines = factors(angles().flat_map(|(_, sines)| sines.to_vec()).collect())?;
-    let halves = x.reshape((total, d / (2 * half), 2, half))?;
-    let (a, b) = (halves.narrow(2, 0, 1)?, halves.narrow(2, 1, 1)?);
-    let turned = [
-        (a.broadcast_mul(&cosines)? - b.broadcast_mul(&sines)?)?,
-        (b.broadcast_mul(&cosines)? + a.broadcast_mul(&sines)?)?,
-    ];
-    Tensor::cat(&turned, 2)?.reshape((total, d))
+
+    /// `x` `[rows, d]` of sequences of these `lengths`, packed or padded as [`Batch`](super::Batch) has it, each turned by its positions.
+    pub fn apply(&self, x: &Tensor, lengths: &Arc<[usize]>) -> Result<Tensor> {
+        let Some(factors) = &self.factors else {
+            let turn = Turn { lengths: lengths.clone(), rotary: self.rotary.clone() };
+            return x.contiguous()?.apply_op1(turn);
+        };
+        let (rows, d) = x.dims2()?;
+        let (n, half) = (rows / lengths.len(), self.rotary.head_size() / 2);
+        let [cosines, sines] = factors;
+        let (cosines, sines) = (cosines.narrow(0, 0, n)?, sines.narrow(0, 0, n)?);
+        let halves = x.reshape((lengths.len(), n, d / (2 * half), 2, half))?;
+        let (a, b) = (halves.narrow(3, 0, 1)?.squeeze(3)?, halves.narrow(3, 1, 1)?.squeeze(3)?);
+        let turned = [
+            (a.broadcast_mul(&cosines)? - b.broadcast_mul(&sines)?)?,
+            (b.broadcast_mul(&cosines)? + a.broadcast_mul(&sines)?)?,
+        ];
+        Tensor::cat(&turned, 3)?.reshape((rows, d))
+    }
 }
 
 struct Turn {

@@ -62,20 +62,28 @@ fn model(config: &Architecture, variables: &BTreeMap<String, Var>) -> MaskedLm {
     MaskedLm::new(config, tensors).unwrap()
 }
 
-fn batch(config: &Architecture) -> Arc<PackedBatch> {
+fn batch(model: &MaskedLm) -> Batch {
     let sequences: [&[u32]; 4] =
         [&[0, 4, 24, 6, 7, 7, 2], &[0, 2], &[0, 5, 5, 24, 24, 6, 4, 7, 9, 18, 4, 2], &[6]];
-    Arc::new(PackedBatch::new(config, MASK, sequences.into_iter()).unwrap())
+    model.batch(MASK, sequences.into_iter()).unwrap()
 }
 
-const POSITIONS: [u32; 6] = [2, 7, 12, 13, 20, 21];
+/// Sequence and token of what is predicted.
+const POSITIONS: [(usize, u32); 6] = [(0, 2), (1, 0), (2, 3), (2, 4), (2, 11), (3, 0)];
 const TARGETS: [u32; 6] = [5, 2, 7, 4, 2, 6];
 
 fn loss(model: &MaskedLm) -> Tensor {
-    let losses = model.losses(&batch(model.architecture()), &POSITIONS, &TARGETS).unwrap();
+    let batch = batch(model);
+    let starts: Vec<usize> = batch.sequences().map(|rows| rows.start).collect();
+    let positions = POSITIONS.map(|(sequence, token)| starts[sequence] as u32 + token);
+    let losses = model.losses(&batch, &positions, &TARGETS).unwrap();
     // Different weights, so that no gradient is right by symmetry.
     let weights = Tensor::new(&[1f32, 2., 3., 4., 5., 6.], &Device::Cpu).unwrap();
-    (losses * weights.to_dtype(model.tensors["lm_head.bias"].dtype()).unwrap()).unwrap().sum_all().unwrap()
+    let weighted = (&losses * weights.to_dtype(losses.dtype()).unwrap()).unwrap().sum_all().unwrap();
+    let sum = model.loss(&batch, &positions, &TARGETS).unwrap();
+    let (together, apart) = (doubles(&sum)[0], doubles(&losses).iter().sum::<f64>());
+    assert!((together - apart).abs() < 1e-5 * apart, "{together} {apart}");
+    (weighted + sum).unwrap()
 }
 
 fn doubles(tensor: &Tensor) -> Vec<f64> {
@@ -138,9 +146,9 @@ fn gradients_are_the_slopes_of_finite_differences() {
 fn a_packed_sequence_is_as_if_alone() {
     let config = config();
     let model = model(&config, &variables(&config, DType::F32));
-    let hidden = doubles(&model.hidden(&batch(&config)).unwrap());
+    let hidden = doubles(&model.hidden(&batch(&model)).unwrap());
     let alone: &[u32] = &[0, 5, 5, 24, 24, 6, 4, 7, 9, 18, 4, 2];
-    let alone = Arc::new(PackedBatch::new(&config, MASK, [alone].into_iter()).unwrap());
+    let alone = model.batch(MASK, [alone].into_iter()).unwrap();
     let alone = doubles(&model.hidden(&alone).unwrap());
     let start = 9 * config.dimensions.hidden_size;
     for (packed, alone) in hidden[start..].iter().zip(&alone) {
@@ -160,7 +168,9 @@ fn wrong_shapes_and_tokens_are_refused_by_name() {
         "{error}"
     );
     for sequence in [&[][..], &[25], &[4; 33]] {
-        assert!(PackedBatch::new(&config, MASK, [sequence].into_iter()).is_err(), "{sequence:?}");
+        for form in [Form::Packed, Form::Padded] {
+            assert!(Batch::new(&config, MASK, [sequence].into_iter(), form).is_err(), "{sequence:?}");
+        }
     }
 }
 
@@ -197,7 +207,7 @@ fn losses_match_the_official_packages() {
         for case in inputs["cases"].as_array().unwrap() {
             let [input, target, positions] = ["input", "target", "positions"].map(|key| list(case, key));
             let targets: Vec<u32> = positions.iter().map(|&position| target[position as usize]).collect();
-            let batch = PackedBatch::new(&architecture, tokenizer.mask, [&input[..]].into_iter()).unwrap();
+            let batch = model.batch(tokenizer.mask, [&input[..]].into_iter()).unwrap();
             let losses = doubles(&model.losses(&batch, &positions, &targets).unwrap());
             let loss = losses.iter().sum::<f64>() / losses.len() as f64;
             let objective = case["objective"].as_str().unwrap().replace('-', "_");

@@ -16,7 +16,7 @@ use crate::evaluation::{Average, Comparison, GroupLosses, compare};
 use crate::report::{self, ConditionResult, Evaluation, HeldOutSet, Pair, Tool, TrainingResult, utc};
 use crate::sequence::Dataset;
 use crate::storage::Location;
-use crate::train::{EncodedRecord, baselines};
+use crate::train::{EncodedRecord, TrainingDevice, baselines};
 use conditions::{Condition, Scored, Scoring, plan, positions};
 use pool::Pool;
 use runs::{Planned, Runs, Trained};
@@ -70,7 +70,10 @@ pub fn evaluate(
     let request = &request.settled();
     let output: Location = request.output.parse()?;
     request.held_out.shares()?;
-    request.trainer.options(request.seed, 1)?;
+    request.trainer.options(request.seed)?;
+    let threads = session::threads(request.model.threads);
+    let (device, told) = TrainingDevice::settle(request.train_device, threads)?;
+    log::info!("training {told}");
     for file in [EVALUATION, REPORT] {
         context.storage.delete(&output.join(file))?;
     }
@@ -119,11 +122,11 @@ pub fn evaluate(
             records,
         }));
     }
-    let runs = Runs { pool: &pool, trainer: &request.trainer, start: &start, output: &output, context };
-    let threads = session::threads(request.model.threads);
+    let trainer = &request.trainer;
+    let runs = Runs { pool: &pool, trainer, start: &start, output: &output, device: &device, context };
     let mut earlier = 0;
     let (mut new, mut seconds) = (0, Started::now().clock);
-    let trained = runs.all(&planned, threads, |planned_as, one, was_there, done| {
+    let trained = runs.all(&planned, |planned_as, one, was_there, done| {
         earlier += u64::from(was_there);
         if was_there {
             seconds = Started::now().clock;
@@ -154,7 +157,7 @@ pub fn evaluate(
             records: records.len() as u64,
             groups: groups.len() as u64,
             baselines: any.then(|| baselines(&start.tokenizer, &pool.records, records)),
-            start: if any { start.loss(records, threads)? } else { None },
+            start: if any { start.loss(records, &device)? } else { None },
         })
     };
     let evaluation = Evaluation {

@@ -4,7 +4,7 @@ use super::super::{ModelOptions, SampleOptions};
 use crate::error::{Error, Result};
 use crate::groups::GroupSource;
 use crate::influence::{Damping, Estimator, Objective};
-use crate::model::{Dimensions, esm2, rna_fm};
+use crate::model::{DeviceChoice, Dimensions, esm2, rna_fm};
 use crate::parse_share;
 use crate::selection::{Budget, Cap, Strategy};
 use crate::sequence::InputOptions;
@@ -100,6 +100,10 @@ pub struct EvaluateRequest {
     #[command(flatten)]
     #[serde(flatten)]
     pub held_out: HeldOutOptions,
+    /// Where the trainings compute: `cpu`, `cuda` or `cuda:N`, or `auto` (a GPU that answers, else the CPU)
+    #[arg(long, default_value = "cpu", help_heading = "Trainer")]
+    pub train_device: DeviceChoice,
+
     #[command(flatten)]
     #[serde(flatten)]
     pub trainer: TrainerOptions,
@@ -240,8 +244,8 @@ impl TrainerOptions {
         (self.steps.unwrap_or(steps), self.step_tokens.unwrap_or(tokens))
     }
 
-    /// How the training of one seed goes, on one thread.
-    pub(super) fn options(&self, seed: u64, threads: usize) -> Result<TrainOptions> {
+    /// How the training of one seed goes.
+    pub(super) fn options(&self, seed: u64) -> Result<TrainOptions> {
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return Err(Error::usage(format!(
                 "--learning-rate {}: allowed is a positive number",
@@ -262,7 +266,6 @@ impl TrainerOptions {
             weight_decay: 0.01,
             clip: 1.0,
             balance: None,
-            threads,
             report_every: every,
             measure_every: every,
             checkpoint_every: None,

@@ -7,7 +7,7 @@ use super::start::Start;
 use crate::error::{Code, Error, Result};
 use crate::evaluation::GroupLosses;
 use crate::storage::{Location, io_error};
-use crate::train::{EncodedRecord, Observer, Progress, Trainer, record_losses};
+use crate::train::{EncodedRecord, Observer, Progress, Trainer, TrainingDevice, record_losses};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -50,16 +50,16 @@ pub(super) struct Runs<'a> {
     pub trainer: &'a TrainerOptions,
     pub start: &'a Start,
     pub output: &'a Location,
+    pub device: &'a TrainingDevice,
     pub context: &'a Context,
 }
 
 impl Runs<'_> {
-    /// Trains what no earlier evaluation has, `threads` at a time, each on one thread, and conditions of the same records once;
+    /// Trains what no earlier evaluation has, as many at a time as is best there, and conditions of the same records once;
     /// tells of each that is done. The results are in the order of `planned`.
     pub fn all(
         &self,
         planned: &[Planned],
-        threads: usize,
         mut done: impl FnMut(&Planned, &Trained, bool, usize),
     ) -> Result<Vec<Trained>> {
         let locations: Vec<Location> = planned.iter().map(|one| self.location(one)).collect();
@@ -77,20 +77,18 @@ impl Runs<'_> {
                 done(one, earlier, true, finished);
             }
         }
-        let workers = threads.clamp(1, to_do.len().max(1));
-        // the trainer's own threads are of use only where there are fewer trainings than threads
-        let threads_each = (threads / workers).max(1);
+        let devices = self.device.split(to_do.len())?;
         to_do.reverse();
         let to_do = Mutex::new(to_do);
         let (sender, results) = channel();
         std::thread::scope(|scope| {
-            for _ in 0..workers {
+            for device in &devices {
                 let (sender, to_do) = (sender.clone(), &to_do);
                 scope.spawn(move || {
                     loop {
                         let next = to_do.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
                         let Some(place) = next else { return };
-                        let result = self.train(&planned[place], threads_each);
+                        let result = self.train(&planned[place], device);
                         let failed = result.is_err();
                         if sender.send((place, result)).is_err() || failed {
                             return;
@@ -119,7 +117,7 @@ impl Runs<'_> {
             .collect()
     }
 
-    fn train(&self, planned: &Planned, threads: usize) -> Result<Trained> {
+    fn train(&self, planned: &Planned, device: &TrainingDevice) -> Result<Trained> {
         let began = Instant::now();
         let pool = self.pool;
         let records: Vec<EncodedRecord> =
@@ -127,13 +125,13 @@ impl Runs<'_> {
         let mut measured: Vec<&EncodedRecord> = pool.new_groups.iter().collect();
         measured.sort_by_key(|record| record.hash);
         let measured: Vec<EncodedRecord> = measured.into_iter().take(MEASURED_ON_THE_WAY).cloned().collect();
-        let options = self.trainer.options(planned.seed, threads)?;
+        let options = self.trainer.options(planned.seed)?;
         let start = self.start.model(self.trainer, planned.seed)?;
         let tokenizer = &self.start.tokenizer;
         let mut curve = Curve { context: self.context, points: Vec::new(), tokens: 0 };
-        let model = Trainer::new(options, tokenizer, &records, &measured)?.fit(start, &mut curve)?;
+        let model = Trainer::new(options, tokenizer, &records, &measured)?.fit(start, device, &mut curve)?;
         let losses = |records: &[EncodedRecord]| {
-            record_losses(&model, tokenizer, records, threads).map(|losses| GroupLosses::of(&losses))
+            record_losses(&model, tokenizer, records, device).map(|losses| GroupLosses::of(&losses))
         };
         Ok(Trained {
             seed: planned.seed,
@@ -147,8 +145,8 @@ impl Runs<'_> {
         })
     }
 
-    /// The file of a training, named by all that its outcome depends on: the program, the trainer, what it starts from, the
-    /// records and the seed. So a later evaluation finds it for a condition of the same records, whatever that is called.
+    /// The file of a training, named by all that its outcome depends on: the program, the trainer, the kind of device, what it
+    /// starts from, the records and the seed. So a later evaluation finds it for a condition of the same records, whatever that is called.
     fn location(&self, planned: &Planned) -> Location {
         let hash = |hashes: &mut dyn Iterator<Item = u64>| {
             let bytes: Vec<u8> = hashes.flat_map(u64::to_le_bytes).collect();
@@ -159,7 +157,8 @@ impl Runs<'_> {
         let held_out = hash(&mut held_out.flat_map(|record| [record.hash, u64::from(record.group)]));
         let trainer = serde_json::to_string(self.trainer).unwrap_or_default();
         let (version, start) = (env!("CARGO_PKG_VERSION"), self.start.digest().unwrap_or_default());
-        let all = format!("{version} {trainer} {start} {training:x} {held_out:x} {}", planned.seed);
+        let (device, seed) = (self.device.kind(), planned.seed);
+        let all = format!("{version} {trainer} {device} {start} {training:x} {held_out:x} {seed}");
         self.output.join("runs").join(&format!("{:016x}.json", xxh3_64(all.as_bytes())))
     }
 

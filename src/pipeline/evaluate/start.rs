@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model;
 use crate::sequence::Dataset;
 use crate::tokenizer::{self, Alphabet, Tokenizer};
-use crate::train::{EncodedRecord, HeldOutLoss, TrainedModel, evaluate};
+use crate::train::{EncodedRecord, HeldOutLoss, TrainedModel, TrainingDevice, evaluate};
 
 /// The start, with the alphabet and the longest input that come with it.
 pub(super) struct Start {
@@ -50,8 +50,8 @@ impl Start {
     }
 
     /// Losses on held-out records before any training; none of random weights.
-    pub fn loss(&self, records: &[EncodedRecord], threads: usize) -> Result<Option<HeldOutLoss>> {
-        let loss = |(model, _): &(TrainedModel, String)| evaluate(model, &self.tokenizer, records, threads);
+    pub fn loss(&self, records: &[EncodedRecord], device: &TrainingDevice) -> Result<Option<HeldOutLoss>> {
+        let loss = |(model, _): &(TrainedModel, String)| evaluate(model, &self.tokenizer, records, device);
         self.model.as_ref().map(loss).transpose()
     }
 

@@ -1,0 +1,199 @@
+//! Where a training computes.
+
+use super::engine;
+use crate::error::{Error, Result};
+use crate::model::{Architecture, DeviceChoice};
+use candle_core::{DType, Device};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where and how a training computes.
+#[derive(Clone, Debug)]
+pub enum TrainingDevice {
+    /// By the CPU kernels, micro-batches side by side on so many threads
+    Cpu { threads: usize },
+    /// By candle's operations, all of a step that memory holds at once
+    Batched {
+        device: Device,
+        /// Of weights, activations and moments
+        dtype: DType,
+    },
+}
+
+/// Tokens that one thread of a CPU measures at a time.
+const CPU_TOKENS: usize = 4096;
+/// What a batch may take of a GPU's memory, in bytes.
+const GPU_MEMORY: usize = 8 << 30;
+/// Trainings side by side on one GPU: the steps of a small model keep it busy for a part of the time only.
+const TRAININGS_ON_A_GPU: usize = 4;
+
+impl TrainingDevice {
+    /// Settles the choice on this machine; the text says what was chosen and why.
+    ///
+    /// # Errors
+    /// A GPU that was asked for and does not answer.
+    pub fn settle(choice: DeviceChoice, threads: usize) -> Result<(TrainingDevice, String)> {
+        let on_cpu = |why: &str| (TrainingDevice::Cpu { threads }, format!("on the CPU: {why}"));
+        match choice {
+            DeviceChoice::Cpu => Ok(on_cpu("asked for")),
+            DeviceChoice::Cuda(number) => match gpu(number) {
+                Ok(device) => Ok((device, format!("on GPU {number}: asked for"))),
+                Err(why) => Err(Error::model(format!("device cuda:{number}: {why}"))),
+            },
+            DeviceChoice::Auto => match gpu(0) {
+                Ok(device) => Ok((device, "on GPU 0: it answers".into())),
+                Err(why) => Ok(on_cpu(&why)),
+            },
+        }
+    }
+
+    /// What results that are computed elsewhere differ from in their last digits.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            TrainingDevice::Cpu { .. } => "cpu",
+            TrainingDevice::Batched { .. } => "cuda",
+        }
+    }
+
+    /// One for each of the trainings that it is best to run side by side, of so many in all.
+    pub fn split(&self, trainings: usize) -> Result<Vec<TrainingDevice>> {
+        match self {
+            // a training's own threads are of use only where there are fewer trainings than threads
+            TrainingDevice::Cpu { threads } => {
+                let count = (*threads).clamp(1, trainings.max(1));
+                Ok(vec![TrainingDevice::Cpu { threads: (threads / count).max(1) }; count])
+            }
+            TrainingDevice::Batched { device, dtype } => {
+                let other = |_| Ok(TrainingDevice::Batched { device: another(device)?, dtype: *dtype });
+                (0..trainings.clamp(1, TRAININGS_ON_A_GPU)).map(other).collect()
+            }
+        }
+    }
+
+    /// Where the weights lie, and their type.
+    pub(super) fn of_weights(&self) -> (Device, DType) {
+        match self {
+            TrainingDevice::Cpu { .. } => (Device::Cpu, DType::F32),
+            TrainingDevice::Batched { device, dtype } => (device.clone(), *dtype),
+        }
+    }
+
+    /// Does `work` on each item; the results are in the order of the items.
+    pub(super) fn each<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        work: impl Fn(&T) -> Result<R> + Sync,
+    ) -> Result<Vec<R>> {
+        match self {
+            TrainingDevice::Cpu { threads } => side_by_side(*threads, items, work),
+            TrainingDevice::Batched { .. } => items.iter().map(work).collect(),
+        }
+    }
+
+    /// Sequences of so many tokens as batches to measure: lists of their places.
+    pub(super) fn batches(&self, lengths: &[usize], architecture: &Architecture) -> Vec<Vec<usize>> {
+        match self {
+            TrainingDevice::Cpu { .. } => {
+                let mut batches: Vec<Vec<usize>> = Vec::new();
+                let mut tokens = 0;
+                for (place, &n) in lengths.iter().enumerate() {
+                    match batches.last_mut().filter(|_| tokens + n <= CPU_TOKENS) {
+                        Some(batch) => {
+                            batch.push(place);
+                            tokens += n;
+                        }
+                        None => {
+                            batches.push(vec![place]);
+                            tokens = n;
+                        }
+                    }
+                }
+                batches
+            }
+            TrainingDevice::Batched { .. } => by_memory(lengths, GPU_MEMORY, |n| memory(n, architecture)),
+        }
+    }
+}
+
+/// Sequences of so many tokens, the longest first, in batches that take up to `limit` bytes, where each takes as many as
+/// the first of its batch.
+fn by_memory(lengths: &[usize], limit: usize, bytes: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&place| std::cmp::Reverse(lengths[place]));
+    let mut batches = Vec::new();
+    let mut rest = &order[..];
+    while let Some(&longest) = rest.first() {
+        let fit = limit / bytes(lengths[longest]).max(1);
+        let (batch, after) = rest.split_at(fit.clamp(1, rest.len()));
+        batches.push(batch.to_vec());
+        rest = after;
+    }
+    batches
+}
+
+/// Bytes that a sequence of n tokens takes while its gradient is computed, about: what each operation of a layer keeps for
+/// its backward pass, as long as the next layers are computed.
+fn memory(n: usize, architecture: &Architecture) -> usize {
+    let dimensions = &architecture.dimensions;
+    let of_token = 30 * dimensions.hidden_size + 5 * dimensions.intermediate_size;
+    let of_pair = 6 * dimensions.num_attention_heads;
+    size_of::<f32>() * dimensions.num_hidden_layers * n * (of_token + n * of_pair)
+}
+
+/// Does `work` for each item on up to `threads` threads; the results are in the order of the items.
+fn side_by_side<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Result<R>)>> = Mutex::new(Vec::with_capacity(items.len()));
+    let run = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(i) else { return };
+            let result = work(item);
+            results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((i, result));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(items.len()) {
+            scope.spawn(run);
+        }
+        run();
+    });
+    let mut results = results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    results.sort_unstable_by_key(|(i, _)| *i);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu(_: usize) -> std::result::Result<TrainingDevice, String> {
+    Err("this program was built without the feature cuda".into())
+}
+
+/// The GPU of that number, or why there is none.
+#[cfg(feature = "cuda")]
+fn gpu(number: usize) -> std::result::Result<TrainingDevice, String> {
+    crate::model::cuda::Gpu::open(number).map_err(|error| format!("no GPU answers ({error})"))?;
+    let device = on_own_stream(number).map_err(|error| error.to_string())?;
+    Ok(TrainingDevice::Batched { device, dtype: DType::F32 })
+}
+
+#[cfg(feature = "cuda")]
+fn on_own_stream(number: usize) -> candle_core::Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    // SAFETY: all work of a training goes through this one stream, in order; events between streams would order nothing more.
+    unsafe { device.as_cuda_device()?.disable_event_tracking() };
+    Ok(device)
+}
+
+/// The same device, for another training beside it.
+fn another(device: &Device) -> Result<Device> {
+    match device.location() {
+        #[cfg(feature = "cuda")]
+        candle_core::DeviceLocation::Cuda { gpu_id } => on_own_stream(gpu_id).map_err(engine),
+        candle_core::DeviceLocation::Cpu => Ok(device.clone()),
+        other => Err(engine(candle_core::Error::msg(format!("no training computes on {other:?}")))),
+    }
+}
