@@ -8,6 +8,9 @@ use std::fmt;
 
 /// With fewer seeds there is no verdict: chance alone makes such differences.
 pub const FEWEST_SEEDS: usize = 3;
+const LENGTH_CLASSES: usize = 4;
+/// With fewer groups a class says nothing.
+const FEWEST_IN_CLASS: usize = 5;
 /// The 97.5 % points of Student's t for 1 to 30 degrees of freedom; above that the normal distribution's is close.
 const STUDENT: [f64; 30] = [
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
@@ -30,6 +33,17 @@ pub struct Comparison {
     pub better: usize,
     pub seeds: usize,
     pub verdict: Verdict,
+}
+
+/// How two conditions differ on held-out groups of about one length, by the mean over these groups.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LengthClass {
+    /// Mean tokens of a record, of the group of the shortest
+    pub shortest: u32,
+    /// And of that of the longest
+    pub longest: u32,
+    pub groups: u64,
+    pub comparison: Comparison,
 }
 
 /// What may be said.
@@ -57,20 +71,52 @@ impl Verdict {
 
 /// Compares conditions that were trained under the same seeds, in their order, and measured on the same records.
 pub fn compare(condition: &[&GroupLosses], control: &[&GroupLosses], average: Average) -> Result<Comparison> {
-    let paired = condition.len() == control.len() && condition.iter().zip(control).all(|(a, b)| a.fits(b));
-    let Some(groups) = condition.first().map(|losses| losses.groups()).filter(|groups| paired && *groups > 0)
-    else {
-        return Err(Error::internal("losses that are compared are over different seeds or records"));
+    let groups = condition.first().map_or(0, |losses| losses.groups());
+    compare_on(&(0..groups).collect::<Vec<_>>(), condition, control, average)
+}
+
+/// The same by the mean over groups for each quarter of the groups by length, the shortest first; none where groups are few
+/// or of one length.
+pub fn compare_by_length(condition: &[&GroupLosses], control: &[&GroupLosses]) -> Result<Vec<LengthClass>> {
+    let lengths = condition.first().map(|losses| losses.lengths()).unwrap_or_default();
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by(|&a, &b| lengths[a].total_cmp(&lengths[b]));
+    let of_one_length = order.first().zip(order.last()).is_none_or(|(&a, &b)| lengths[a] == lengths[b]);
+    if of_one_length || order.len() < LENGTH_CLASSES * FEWEST_IN_CLASS {
+        return Ok(Vec::new());
+    }
+    let bound = |class: usize| class * order.len() / LENGTH_CLASSES;
+    let class = |class: usize| {
+        let groups = &order[bound(class)..bound(class + 1)];
+        let length = |place: usize| lengths[groups[place]].round() as u32;
+        let comparison = compare_on(groups, condition, control, Average::Group)?;
+        let (shortest, longest) = (length(0), length(groups.len() - 1));
+        Ok(LengthClass { shortest, longest, groups: groups.len() as u64, comparison })
     };
+    (0..LENGTH_CLASSES).map(class).collect()
+}
+
+/// On the groups at these places.
+fn compare_on(
+    groups: &[usize],
+    condition: &[&GroupLosses],
+    control: &[&GroupLosses],
+    average: Average,
+) -> Result<Comparison> {
+    let paired = condition.len() == control.len() && condition.iter().zip(control).all(|(a, b)| a.fits(b));
+    if !paired || groups.is_empty() {
+        return Err(Error::internal("losses that are compared are over different seeds or records"));
+    }
     let seeds = condition.len();
-    let differences: Vec<f64> =
-        condition.iter().zip(control).map(|(a, b)| a.mean(average) - b.mean(average)).collect();
+    let loss = |losses: &GroupLosses| losses.weighted(average, groups.iter().copied());
+    let differences: Vec<f64> = condition.iter().zip(control).map(|(a, b)| loss(a) - loss(b)).collect();
     let difference = mean(&differences);
     let half_width = half_width(&differences);
 
-    let (low, high) = bootstrap(groups, |chosen, random| {
+    let (low, high) = bootstrap(groups.len(), |chosen, random| {
         let of_seed = |seed: usize| {
-            let loss = |losses: &GroupLosses| losses.weighted(average, chosen.iter().copied());
+            let loss =
+                |losses: &GroupLosses| losses.weighted(average, chosen.iter().map(|&place| groups[place]));
             loss(condition[seed]) - loss(control[seed])
         };
         mean(&(0..seeds).map(|_| of_seed(random.below(seeds))).collect::<Vec<_>>())
@@ -141,7 +187,7 @@ mod tests {
             .flat_map(|group| (0..=group % 5).map(move |_| group))
             .map(|group| {
                 let mean = 1.3 + f64::from(group) / 100.0 + shift + noise * unit();
-                RecordLoss { group, loss: mean * 10.0, residues: 10 }
+                RecordLoss { group, tokens: 20 + group as usize, loss: mean * 10.0, residues: 10 }
             })
             .collect();
         GroupLosses::of(&records)
@@ -186,6 +232,45 @@ mod tests {
             seen += usize::from(comparison.unwrap().verdict != Verdict::NoDifferenceSeen);
         }
         assert!(seen <= 6, "{seen} of 60");
+    }
+
+    /// A condition that is better on the shorter half alone, and worse on the other.
+    #[test]
+    fn a_difference_that_hangs_on_the_length_is_seen_in_the_quarters() {
+        let of = |seed: u64, slope: f64| {
+            let record = |group: u32| RecordLoss {
+                group,
+                tokens: 1000 - 10 * group as usize,
+                loss: 13.0 + slope * (f64::from(group) - 19.5) + 0.001 * (seed as f64),
+                residues: 10,
+            };
+            GroupLosses::of(&(0..40).map(record).collect::<Vec<_>>())
+        };
+        let (condition, control): (Vec<_>, Vec<_>) =
+            (0..3).map(|seed| (of(seed * seed, -0.1), of(seed, 0.0))).unzip();
+        let [condition, control] = [&condition, &control].map(|losses| losses.iter().collect::<Vec<_>>());
+        let classes = compare_by_length(&condition, &control).unwrap();
+        let bounds: Vec<_> =
+            classes.iter().map(|class| (class.shortest, class.longest, class.groups)).collect();
+        assert_eq!(bounds, [(610, 700, 10), (710, 800, 10), (810, 900, 10), (910, 1000, 10)]);
+        let verdicts: Vec<_> = classes.iter().map(|class| class.comparison.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Better, Verdict::Better, Verdict::Worse, Verdict::Worse]);
+        let all = compare(&condition, &control, Average::Group).unwrap();
+        let mean = classes.iter().map(|class| class.comparison.difference).sum::<f64>() / 4.0;
+        assert!((mean - all.difference).abs() < 1e-12);
+    }
+
+    #[test]
+    fn few_groups_and_groups_of_one_length_have_no_quarters() {
+        let of = |groups: u32, length: fn(u32) -> usize| {
+            let record = |group| RecordLoss { group, tokens: length(group), loss: 1.0, residues: 1 };
+            GroupLosses::of(&(0..groups).map(record).collect::<Vec<_>>())
+        };
+        let classes = |losses: GroupLosses| compare_by_length(&[&losses], &[&losses]).unwrap().len();
+        assert_eq!(classes(of(20, |group| group as usize + 5)), 4);
+        assert_eq!(classes(of(19, |group| group as usize + 5)), 0);
+        assert_eq!(classes(of(40, |_| 5)), 0);
+        assert!(compare_by_length(&[], &[]).unwrap().is_empty());
     }
 
     #[test]

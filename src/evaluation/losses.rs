@@ -13,6 +13,8 @@ pub struct GroupLosses(Vec<GroupLoss>);
 struct GroupLoss {
     group: u32,
     records: u32,
+    /// Of all its records
+    tokens: u64,
     /// Masked residues of all its records
     residues: u64,
     /// Sum over its records of each one's mean loss
@@ -49,10 +51,11 @@ impl GroupLosses {
     pub fn of(records: &[RecordLoss]) -> Self {
         let mut groups: BTreeMap<u32, GroupLoss> = BTreeMap::new();
         for record in records.iter().filter(|record| record.residues > 0) {
-            let empty =
-                GroupLoss { group: record.group, records: 0, residues: 0, record_means: 0.0, loss: 0.0 };
+            let (group, tokens) = (record.group, 0);
+            let empty = GroupLoss { group, records: 0, tokens, residues: 0, record_means: 0.0, loss: 0.0 };
             let group = groups.entry(record.group).or_insert(empty);
             group.records += 1;
+            group.tokens += record.tokens as u64;
             group.residues += record.residues as u64;
             group.record_means += record.loss / record.residues as f64;
             group.loss += record.loss;
@@ -67,7 +70,7 @@ impl GroupLosses {
 
     /// Whether both are over the same groups, with as many records and residues in each.
     pub fn fits(&self, other: &GroupLosses) -> bool {
-        let size = |group: &GroupLoss| (group.group, group.records, group.residues);
+        let size = |group: &GroupLoss| (group.group, group.records, group.tokens, group.residues);
         self.0.iter().map(size).eq(other.0.iter().map(size))
     }
 
@@ -83,6 +86,11 @@ impl GroupLosses {
             by_record: self.mean(Average::Record),
             by_group: self.mean(Average::Group),
         })
+    }
+
+    /// Mean tokens of each group's records.
+    pub(super) fn lengths(&self) -> Vec<f64> {
+        self.0.iter().map(|group| group.tokens as f64 / f64::from(group.records)).collect()
     }
 
     /// The mean over chosen groups, by their places in the list; one chosen twice counts twice.
@@ -113,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_three_means_weigh_groups_records_and_residues() {
-        let of = |(group, loss, residues)| RecordLoss { group, loss, residues };
+        let of = |(group, loss, residues)| RecordLoss { group, tokens: 7, loss, residues };
         let records: Vec<RecordLoss> =
             [(0, 6.0, 3), (0, 4.0, 1), (1, 0.0, 0), (2, 1.0, 1)].into_iter().map(of).collect();
         let losses = GroupLosses::of(&records);

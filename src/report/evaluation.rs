@@ -1,7 +1,7 @@
 //! What an evaluation leaves: `evaluation.json` with every loss, two tables for other programs, and its verdicts.
 
 use super::Tool;
-use crate::evaluation::{Average, Comparison};
+use crate::evaluation::{Average, Comparison, LengthClass, Verdict};
 use crate::train::{Baselines, HeldOutLoss};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -71,6 +71,8 @@ pub struct Pair {
     pub condition: String,
     pub control: String,
     pub new_groups: Vec<Comparison>,
+    /// The mean over new groups on each quarter of them by length; empty where they are few or of one length
+    pub new_groups_by_length: Vec<LengthClass>,
     pub seen_groups: Vec<Comparison>,
 }
 
@@ -79,6 +81,20 @@ impl Pair {
     pub(super) fn main(&self) -> Option<&Comparison> {
         self.new_groups.iter().find(|comparison| comparison.average == Average::Group)
     }
+
+    /// What the lengths say beside the verdict: for which it is another, if better for some and worse for others.
+    fn by_length(&self) -> Option<String> {
+        let of = |verdict: Verdict| {
+            let with = |class: &&LengthClass| class.comparison.verdict == verdict;
+            let spans = self.new_groups_by_length.iter().filter(with);
+            spans.map(|class| format!("{} to {}", class.shortest, class.longest)).collect::<Vec<_>>()
+        };
+        let (better, worse) = (of(Verdict::Better), of(Verdict::Worse));
+        (!better.is_empty() && !worse.is_empty()).then(|| {
+            let (better, worse) = (better.join(", "), worse.join(", "));
+            format!("better on groups of {better} tokens, worse on those of {worse}")
+        })
+    }
 }
 
 impl Evaluation {
@@ -86,7 +102,8 @@ impl Evaluation {
     pub fn verdicts(&self) -> Vec<String> {
         let sentence = |pair: &Pair| {
             let found = pair.main()?;
-            Some(format!("{} against {}: {found}", pair.condition, pair.control))
+            let lengths = pair.by_length().map(|text| format!("; {text}")).unwrap_or_default();
+            Some(format!("{} against {}: {found}{lengths}", pair.condition, pair.control))
         };
         self.comparisons.iter().filter_map(sentence).collect()
     }
@@ -163,8 +180,12 @@ pub fn comparisons_tsv(evaluation: &Evaluation) -> String {
         "condition\tcontrol\theld_out\taverage\tdifference\tlow\thigh\tt_half_width\tseeds_better\tseeds\tverdict\n"
             .to_string();
     for pair in &evaluation.comparisons {
-        for (held_out, comparisons) in [("new-groups", &pair.new_groups), ("seen-groups", &pair.seen_groups)]
-        {
+        let by_length = pair.new_groups_by_length.iter().map(|class| {
+            (format!("new-groups-of-{}-to-{}-tokens", class.shortest, class.longest), vec![class.comparison])
+        });
+        let sets = [("new-groups", &pair.new_groups), ("seen-groups", &pair.seen_groups)];
+        let sets = sets.map(|(held_out, comparisons)| (held_out.to_string(), comparisons.clone()));
+        for (held_out, comparisons) in sets.into_iter().chain(by_length) {
             for found in comparisons {
                 let half_width = found.half_width.map(|half| format!("{half:.6}")).unwrap_or_default();
                 let _ = writeln!(
@@ -250,6 +271,50 @@ mod tests {
             page.contains("that go on from one model") && page.contains("that model, untrained"),
             "{page}"
         );
+    }
+
+    #[test]
+    fn a_verdict_that_turns_with_the_length_says_so() {
+        let comparison = |verdict, difference| Comparison {
+            average: Average::Group,
+            difference,
+            low: difference - 0.001,
+            high: difference + 0.001,
+            half_width: Some(0.001),
+            better: 3,
+            seeds: 3,
+            verdict,
+        };
+        let class = |shortest, verdict, difference| LengthClass {
+            shortest,
+            longest: shortest + 90,
+            groups: 10,
+            comparison: comparison(verdict, difference),
+        };
+        let pair = |last| Pair {
+            condition: "coverage".to_string(),
+            control: "random".to_string(),
+            new_groups: vec![comparison(Verdict::Better, -0.01)],
+            new_groups_by_length: vec![class(10, Verdict::Better, -0.03), class(110, last, 0.01)],
+            seen_groups: Vec::new(),
+        };
+        let turning = Evaluation { comparisons: vec![pair(Verdict::Worse)], ..evaluation(1.30) };
+        let verdict = &turning.verdicts()[0];
+        let told = "; better on groups of 10 to 100 tokens, worse on those of 110 to 200";
+        assert!(
+            verdict.starts_with("coverage against random: better by") && verdict.ends_with(told),
+            "{verdict}"
+        );
+        let tsv = comparisons_tsv(&turning);
+        assert!(tsv.contains("\tnew-groups-of-110-to-200-tokens\tgroup\t0.010000\t"), "{tsv}");
+        let page = crate::report::render_evaluation(&turning);
+        assert!(
+            page.contains("Differences by length") && page.contains("-0.0300 (-0.0310 to -0.0290)"),
+            "{page}"
+        );
+        let level = Evaluation { comparisons: vec![pair(Verdict::NoDifferenceSeen)], ..evaluation(1.30) };
+        assert!(!level.verdicts()[0].contains("tokens"));
+        assert!(!crate::report::render_evaluation(&evaluation(1.30)).contains("Differences by length"));
     }
 
     #[test]

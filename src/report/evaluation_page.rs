@@ -6,7 +6,7 @@ use super::forest::{Forest, Row};
 use super::page::{document, section};
 use super::quantity::{counted, grouped, span};
 use super::tables::{self, Escaped};
-use crate::evaluation::Verdict;
+use crate::evaluation::{Comparison, LengthClass, Verdict};
 use crate::train::HeldOutLoss;
 use std::fmt::Write;
 
@@ -47,6 +47,7 @@ pub fn render_evaluation(evaluation: &Evaluation) -> String {
     let verdicts = format!("<ul>{verdicts}</ul><p>{}</p>", Escaped(&explanation(evaluation)));
     section(&mut page, "Verdicts", &verdicts);
     section(&mut page, "Differences", &differences(&evaluation.comparisons));
+    section(&mut page, "Differences by length", &by_length(&evaluation.comparisons));
     section(&mut page, "Learning curves", &curves(evaluation));
     section(&mut page, "Losses", &losses(evaluation));
     section(&mut page, "What was asked", &tables::parameters(&evaluation.parameters));
@@ -107,6 +108,32 @@ fn differences(pairs: &[Pair]) -> String {
         rows: rows.collect(),
     }
     .render()
+}
+
+/// Each pair's difference on the quarters of the groups by length; nothing where none has any.
+fn by_length(pairs: &[Pair]) -> String {
+    let Some(classes) =
+        pairs.iter().map(|pair| &pair.new_groups_by_length).find(|classes| !classes.is_empty())
+    else {
+        return String::new();
+    };
+    let spans = classes.iter().map(|class| format!("{} to {}", class.shortest, class.longest));
+    let head: Vec<String> = std::iter::once("tokens of a record".to_string()).chain(spans).collect();
+    let row = |pair: &Pair| {
+        let cell = |class: &LengthClass| {
+            let Comparison { difference, low, high, .. } = class.comparison;
+            format!("{difference:+.4} ({low:+.4} to {high:+.4})")
+        };
+        let name = format!("{} − {}", pair.condition, pair.control);
+        std::iter::once(name).chain(pair.new_groups_by_length.iter().map(cell)).collect::<Vec<String>>()
+    };
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let table = tables::numbers(&head, pairs.iter().map(row));
+    format!(
+        "{table}<p>The same differences on each quarter of the groups by the mean length of their records, with 95 % intervals of \
+         the bootstrap. A coreset of short records often makes models better on short ones alone: what counts is the lengths that \
+         the model is for.</p>"
+    )
 }
 
 /// The mean curve of each condition.

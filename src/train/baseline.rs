@@ -30,7 +30,12 @@ pub fn baselines(tokenizer: &Tokenizer, training: &[EncodedRecord], held_out: &[
             let of = (EVALUATION_SEED, 0, record.hash);
             let masked = Masked::new(&record.tokens, &residues, MaskRule::HIDDEN, of);
             let losses = masked.positions.iter().map(|&i| counts.surprise(&record.tokens, i as usize));
-            RecordLoss { group: record.group, loss: losses.sum(), residues: masked.positions.len() }
+            RecordLoss {
+                group: record.group,
+                tokens: record.tokens.len(),
+                loss: losses.sum(),
+                residues: masked.positions.len(),
+            }
         }))
     };
     Baselines { unigram: loss(&[]), trigram: loss(&[-1, 1]), causal_trigram: loss(&[-2, -1]) }

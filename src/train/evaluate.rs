@@ -25,6 +25,8 @@ pub struct HeldOutLoss {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecordLoss {
     pub group: u32,
+    /// Tokens that the model read of it, the special ones as well
+    pub tokens: usize,
     /// In nats, summed over the masked residues
     pub loss: f64,
     /// Masked residues; 0 for a record without a definite residue
@@ -122,7 +124,8 @@ pub(super) fn measure(
         let of_record = |(&place, masked): (&usize, &Masked)| {
             let n = masked.targets.len();
             let loss = losses.by_ref().take(n).sum();
-            (place, RecordLoss { group: records[place].group, loss, residues: n })
+            let EncodedRecord { group, ref tokens, .. } = records[place];
+            (place, RecordLoss { group, tokens: tokens.len(), loss, residues: n })
         };
         Ok(batch.iter().zip(&masked).map(of_record).collect::<Vec<_>>())
     })?;
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn the_three_means_weigh_residues_records_and_groups() {
         let records = [(0, 6.0, 3), (0, 4.0, 1), (1, 0.0, 0), (2, 1.0, 1)];
-        let of = |(group, loss, residues)| RecordLoss { group, loss, residues };
+        let of = |(group, loss, residues)| RecordLoss { group, tokens: 9, loss, residues };
         let loss = HeldOutLoss::of(records.into_iter().map(of));
         assert_eq!(loss.by_residue, 11.0 / 5.0);
         assert_eq!(loss.by_record, (2.0 + 4.0 + 1.0) / 3.0);

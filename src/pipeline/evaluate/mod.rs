@@ -12,7 +12,7 @@ pub use request::{Control, EvaluateRequest, HeldOutOptions, Protocol, TrainerOpt
 use super::select::{Started, put, put_json};
 use super::{Context, session};
 use crate::error::Result;
-use crate::evaluation::{Average, Comparison, GroupLosses, compare};
+use crate::evaluation::{Average, Comparison, GroupLosses, compare, compare_by_length};
 use crate::report::{self, ConditionResult, Evaluation, HeldOutSet, Pair, Tool, TrainingResult, utc};
 use crate::sequence::Dataset;
 use crate::storage::Location;
@@ -209,10 +209,13 @@ fn pairs(conditions: &[Condition], trained: &[Vec<Trained>]) -> Result<Vec<Pair>
                     .map(|&average| compare(&losses(place), &losses(control), average))
                     .collect()
             };
+            let new_groups =
+                |place: usize| trained[place].iter().map(|one| &one.new_groups).collect::<Vec<_>>();
             pairs.push(Pair {
                 condition: condition.name.clone(),
                 control: conditions[control].name.clone(),
                 new_groups: compared(|one| &one.new_groups)?,
+                new_groups_by_length: compare_by_length(&new_groups(place), &new_groups(control))?,
                 seen_groups: compared(|one| &one.seen_groups)?,
             });
         }
