@@ -197,3 +197,52 @@ fn another(device: &Device) -> Result<Device> {
         other => Err(engine(candle_core::Error::msg(format!("no training computes on {other:?}")))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_every_sequence_once_within_the_memory_and_little_padding() {
+        let lengths: Vec<usize> = (0..200).map(|i| 10 + i * 37 % 190).chain([5000]).collect();
+        let batches = by_memory(&lengths, 10_000, |n| 4 * n);
+        let mut all = batches.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
+        // the one that is too long for the limit is alone
+        assert_eq!(batches[0], [200]);
+        let (mut rows, mut tokens) = (0, 0);
+        for batch in &batches[1..] {
+            let longest = batch.iter().map(|&place| lengths[place]).max().unwrap();
+            assert!(4 * longest * batch.len() <= 10_000, "{longest} {}", batch.len());
+            rows += longest * batch.len();
+            tokens += batch.iter().map(|&place| lengths[place]).sum::<usize>();
+        }
+        assert!(rows < tokens * 5 / 4, "{rows} rows for {tokens} tokens");
+        assert!(by_memory(&[], 1, |n| n).is_empty());
+    }
+
+    #[test]
+    fn a_cpus_threads_are_shared_out_among_trainings() {
+        let threads = |threads, trainings| -> Vec<usize> {
+            let devices = TrainingDevice::Cpu { threads }.split(trainings).unwrap();
+            let of = |device: &TrainingDevice| match device {
+                TrainingDevice::Cpu { threads } => *threads,
+                TrainingDevice::Batched { .. } => 0,
+            };
+            devices.iter().map(of).collect()
+        };
+        assert_eq!(threads(8, 3), [2, 2, 2]);
+        assert_eq!(threads(2, 80), [1, 1]);
+        assert_eq!((threads(4, 0), threads(0, 5)), (vec![4], vec![1]));
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn without_the_feature_a_gpu_is_refused_and_auto_says_why_it_takes_the_cpu() {
+        let error = TrainingDevice::settle(DeviceChoice::Cuda(1), 2).unwrap_err();
+        assert!(error.message.contains("cuda:1") && error.message.contains("feature cuda"), "{error}");
+        let (device, told) = TrainingDevice::settle(DeviceChoice::Auto, 2).unwrap();
+        assert!(device.kind() == "cpu" && told.contains("feature cuda"), "{told}");
+    }
+}

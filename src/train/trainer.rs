@@ -160,7 +160,8 @@ impl<'a> Trainer<'a> {
             _ => differentiated().map(|(loss, gradients)| (loss, Some(gradients)))?,
         };
         let of = |var: &Var| match gradients.as_ref().and_then(|gradients| gradients.get(var)) {
-            Some(gradient) => Ok(gradient.clone()),
+            // or it would hold all that it was computed from, as long as there are moments of it
+            Some(gradient) => Ok(gradient.detach()),
             None => var.zeros_like(),
         };
         Ok(Gradient {
