@@ -6,7 +6,7 @@ use super::forest::{Forest, Row};
 use super::page::{document, section};
 use super::quantity::{counted, grouped, span};
 use super::tables::{self, Escaped};
-use crate::evaluation::{Comparison, LengthClass, Verdict};
+use crate::evaluation::{LengthClass, Verdict};
 use crate::train::HeldOutLoss;
 use std::fmt::Write;
 
@@ -121,8 +121,12 @@ fn by_length(pairs: &[Pair]) -> String {
     let head: Vec<String> = std::iter::once("tokens of a record".to_string()).chain(spans).collect();
     let row = |pair: &Pair| {
         let cell = |class: &LengthClass| {
-            let Comparison { difference, low, high, .. } = class.comparison;
-            format!("{difference:+.4} ({low:+.4} to {high:+.4})")
+            let verdict = match class.comparison.verdict {
+                Verdict::Better => " better",
+                Verdict::Worse => " worse",
+                Verdict::NoDifferenceSeen | Verdict::TooFewSeeds => "",
+            };
+            format!("{:+.4}{verdict}", class.comparison.difference)
         };
         let name = format!("{} − {}", pair.condition, pair.control);
         std::iter::once(name).chain(pair.new_groups_by_length.iter().map(cell)).collect::<Vec<String>>()
@@ -130,8 +134,8 @@ fn by_length(pairs: &[Pair]) -> String {
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let table = tables::numbers(&head, pairs.iter().map(row));
     format!(
-        "{table}<p>The same differences on each quarter of the groups by the mean length of their records, with 95 % intervals of \
-         the bootstrap. A coreset of short records often makes models better on short ones alone: what counts is the lengths that \
+        "{table}<p>The same differences on each quarter of the groups by the mean length of their records, with a verdict \
+         where there is one. A coreset of short records often makes models better on short ones alone: what counts is the lengths that \
          the model is for.</p>"
     )
 }
