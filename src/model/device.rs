@@ -71,19 +71,12 @@ impl Placement {
             ))),
             _ => Ok((Placement::Cpu, format!("on the CPU in f32: {why}"))),
         };
-        let on_gpu = |number: usize| gpu(number, precision, GPU_BATCHES * batch_tokens);
         let in_precision = if precision == PrecisionChoice::F32 { "f32" } else { "bf16" };
-        match device {
-            DeviceChoice::Cpu => on_cpu("asked for"),
-            DeviceChoice::Cuda(number) => {
-                let placement =
-                    on_gpu(number).map_err(|why| Error::model(format!("device cuda:{number}: {why}")))?;
-                Ok((placement, format!("on GPU {number} in {in_precision}: asked for")))
+        match device.settle(|number| gpu(number, precision, GPU_BATCHES * batch_tokens))? {
+            (Some((placement, number)), why) => {
+                Ok((placement, format!("on GPU {number} in {in_precision}: {why}")))
             }
-            DeviceChoice::Auto => match on_gpu(0) {
-                Ok(placement) => Ok((placement, format!("on GPU 0 in {in_precision}: it answers"))),
-                Err(why) => on_cpu(&why),
-            },
+            (None, why) => on_cpu(&why),
         }
     }
 
@@ -109,10 +102,38 @@ impl Placement {
     }
 }
 
+impl DeviceChoice {
+    /// Opens the GPU that was chosen, if one was or if one answers, and gives its number too; the text says why that one, or why
+    /// the CPU.
+    ///
+    /// # Errors
+    /// A GPU that was asked for and does not answer.
+    pub fn settle<T>(
+        self,
+        open: impl Fn(usize) -> std::result::Result<T, String>,
+    ) -> Result<(Option<(T, usize)>, String)> {
+        match self {
+            DeviceChoice::Cpu => Ok((None, "asked for".into())),
+            DeviceChoice::Cuda(number) => match open(number) {
+                Ok(gpu) => Ok((Some((gpu, number)), "asked for".into())),
+                Err(why) => Err(Error::model(format!("device cuda:{number}: {why}"))),
+            },
+            DeviceChoice::Auto => Ok(match open(0) {
+                Ok(gpu) => (Some((gpu, 0)), "it answers".into()),
+                Err(why) => (None, why),
+            }),
+        }
+    }
+}
+
+/// Why no GPU answers in a program that cannot ask one.
+#[cfg(not(feature = "cuda"))]
+pub const WITHOUT_CUDA: &str = "this program was built without the feature cuda";
+
 /// The GPU of that number, or why there is none.
 #[cfg(not(feature = "cuda"))]
 fn gpu(_: usize, _: PrecisionChoice, _: usize) -> std::result::Result<Placement, String> {
-    Err("this program was built without the feature cuda".into())
+    Err(WITHOUT_CUDA.into())
 }
 
 #[cfg(feature = "cuda")]

@@ -32,6 +32,8 @@ mod transformer;
 mod weights;
 
 pub use architecture::{Architecture, Dimensions};
+#[cfg(not(feature = "cuda"))]
+pub use device::WITHOUT_CUDA;
 pub use device::{DeviceChoice, Placement, PrecisionChoice};
 
 pub use head::MlmHead;

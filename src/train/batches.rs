@@ -109,28 +109,33 @@ pub(super) fn epoch(records: &[EncodedRecord], options: &TrainOptions, epoch: u6
     micro_batches.chunks(options.micro_batches.max(1)).map(<[_]>::to_vec).collect()
 }
 
-/// Records one after another into micro-batches by the token budget; a longer record is one of its own.
+/// Records one after another into micro-batches, by what an epoch trains on of each.
 fn pack(
     order: impl Iterator<Item = usize>,
     records: &[EncodedRecord],
     options: &TrainOptions,
 ) -> Vec<MicroBatch> {
-    let mut micro_batches: Vec<MicroBatch> = vec![];
+    let length = |i: usize| records[i].tokens.len().min(options.crop.unwrap_or(usize::MAX));
+    by_tokens(order.map(|i| (i, length(i))), options.batch_tokens)
+}
+
+/// Places with their tokens, one after another, in batches of so many tokens; a longer one is a batch of its own.
+pub(super) fn by_tokens(places: impl Iterator<Item = (usize, usize)>, budget: usize) -> Vec<Vec<usize>> {
+    let mut batches: Vec<Vec<usize>> = vec![];
     let mut tokens = 0;
-    for i in order {
-        let n = records[i].tokens.len().min(options.crop.unwrap_or(usize::MAX));
-        match micro_batches.last_mut().filter(|_| tokens + n <= options.batch_tokens) {
+    for (place, n) in places {
+        match batches.last_mut().filter(|_| tokens + n <= budget) {
             Some(batch) => {
-                batch.push(i);
+                batch.push(place);
                 tokens += n;
             }
             None => {
-                micro_batches.push(vec![i]);
+                batches.push(vec![place]);
                 tokens = n;
             }
         }
     }
-    micro_batches
+    batches
 }
 
 /// Share of a group's records that an epoch trains on: a group above `balance` members counts as the geometric mean

@@ -1,7 +1,8 @@
 //! Where a training computes.
 
+use super::batches::by_tokens;
 use super::engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Architecture, DeviceChoice};
 use candle_core::{DType, Device};
 use std::sync::Mutex;
@@ -33,18 +34,10 @@ impl TrainingDevice {
     /// # Errors
     /// A GPU that was asked for and does not answer.
     pub fn settle(choice: DeviceChoice, threads: usize) -> Result<(TrainingDevice, String)> {
-        let on_cpu = |why: &str| (TrainingDevice::Cpu { threads }, format!("on the CPU: {why}"));
-        match choice {
-            DeviceChoice::Cpu => Ok(on_cpu("asked for")),
-            DeviceChoice::Cuda(number) => match gpu(number) {
-                Ok(device) => Ok((device, format!("on GPU {number}: asked for"))),
-                Err(why) => Err(Error::model(format!("device cuda:{number}: {why}"))),
-            },
-            DeviceChoice::Auto => match gpu(0) {
-                Ok(device) => Ok((device, "on GPU 0: it answers".into())),
-                Err(why) => Ok(on_cpu(&why)),
-            },
-        }
+        Ok(match choice.settle(gpu)? {
+            (Some((device, number)), why) => (device, format!("on GPU {number}: {why}")),
+            (None, why) => (TrainingDevice::Cpu { threads }, format!("on the CPU: {why}")),
+        })
     }
 
     /// What results that are computed elsewhere differ from in their last digits.
@@ -93,23 +86,7 @@ impl TrainingDevice {
     /// Sequences of so many tokens as batches to measure: lists of their places.
     pub(super) fn batches(&self, lengths: &[usize], architecture: &Architecture) -> Vec<Vec<usize>> {
         match self {
-            TrainingDevice::Cpu { .. } => {
-                let mut batches: Vec<Vec<usize>> = Vec::new();
-                let mut tokens = 0;
-                for (place, &n) in lengths.iter().enumerate() {
-                    match batches.last_mut().filter(|_| tokens + n <= CPU_TOKENS) {
-                        Some(batch) => {
-                            batch.push(place);
-                            tokens += n;
-                        }
-                        None => {
-                            batches.push(vec![place]);
-                            tokens = n;
-                        }
-                    }
-                }
-                batches
-            }
+            TrainingDevice::Cpu { .. } => by_tokens(lengths.iter().copied().enumerate(), CPU_TOKENS),
             TrainingDevice::Batched { .. } => by_memory(lengths, GPU_MEMORY, |n| memory(n, architecture)),
         }
     }
@@ -169,7 +146,7 @@ fn side_by_side<T: Sync, R: Send>(
 
 #[cfg(not(feature = "cuda"))]
 fn gpu(_: usize) -> std::result::Result<TrainingDevice, String> {
-    Err("this program was built without the feature cuda".into())
+    Err(crate::model::WITHOUT_CUDA.into())
 }
 
 /// The GPU of that number, or why there is none.

@@ -46,7 +46,7 @@ impl Update {
 /// What is remembered of the gradients.
 pub(super) enum Optimizer {
     /// Of each tensor, in the order of their names: a CPU goes through each once in a step
-    ByTensor(Vec<Moments>, Architecture),
+    ByTensor(Vec<Moments>),
     /// Of all tensors end to end: a GPU takes as long for one operation on them all as on one of them
     EndToEnd(Joined),
 }
@@ -60,7 +60,7 @@ impl Optimizer {
         match device {
             TrainingDevice::Cpu { .. } => {
                 let moments = vars.values().map(|var| Moments::zeros(var.elem_count())).collect();
-                Ok(Optimizer::ByTensor(moments, architecture.clone()))
+                Ok(Optimizer::ByTensor(moments))
             }
             TrainingDevice::Batched { .. } => Joined::new(vars, architecture).map(Optimizer::EndToEnd),
         }
@@ -69,12 +69,12 @@ impl Optimizer {
     /// One step with gradients in the order of the names; returns their global norm, scaled and before it was clipped.
     pub fn update(
         &mut self,
-        vars: &BTreeMap<String, Var>,
+        (vars, architecture): (&BTreeMap<String, Var>, &Architecture),
         gradients: &[Tensor],
         update: &Update,
     ) -> Result<f64> {
         match self {
-            Optimizer::ByTensor(moments, architecture) => {
+            Optimizer::ByTensor(moments) => {
                 let mut gradients = gradients.iter().map(values).collect::<Result<Vec<_>>>()?;
                 for (name, gradient) in vars.keys().zip(&mut gradients) {
                     gradient.iter_mut().for_each(|g| *g *= update.scale as f32);

@@ -14,7 +14,6 @@ use super::{
     engine,
 };
 use crate::error::{Error, Result};
-use crate::model::Architecture;
 use crate::model::tensor::MaskedLm;
 use crate::tokenizer::Tokenizer;
 use candle_core::{DType, Device, Tensor, Var};
@@ -62,7 +61,7 @@ impl<'a> Trainer<'a> {
         let mut schedule = Schedule::new(
             self.records,
             options,
-            (&self.tokenizer, state.architecture.dimensions.max_positions),
+            (&self.tokenizer, state.model.architecture().dimensions.max_positions),
         );
         let began = Instant::now();
         let (mut tokens, mut loss, mut predicted) = (0u64, 0.0, 0);
@@ -184,7 +183,6 @@ struct Gradient {
 
 /// The weights as they are now, and what the optimizer remembers of each.
 struct State {
-    architecture: Architecture,
     notes: BTreeMap<String, String>,
     vars: BTreeMap<String, Var>,
     optimizer: Optimizer,
@@ -202,7 +200,7 @@ impl State {
         let TrainedModel { architecture, notes, .. } = start;
         let model = MaskedLm::new(&architecture, shared).map_err(engine)?;
         let optimizer = Optimizer::new(&vars, &architecture, device)?;
-        Ok(State { architecture, notes, vars, optimizer, model, device: device.clone() })
+        Ok(State { notes, vars, optimizer, model, device: device.clone() })
     }
 
     /// One step of the optimizer; returns the norm of the mean gradient before it was clipped.
@@ -214,13 +212,13 @@ impl State {
             decay: options.weight_decay,
             step,
         };
-        self.optimizer.update(&self.vars, &gradient.by_tensor, &update)
+        self.optimizer.update((&self.vars, self.model.architecture()), &gradient.by_tensor, &update)
     }
 
     /// The model over the same memory, of which no gradient is wanted.
     fn measured(&self) -> Result<MaskedLm> {
         let detached = |(name, var): (&String, &Var)| (name.clone(), var.as_detached_tensor());
-        MaskedLm::new(&self.architecture, self.vars.iter().map(detached).collect()).map_err(engine)
+        MaskedLm::new(self.model.architecture(), self.vars.iter().map(detached).collect()).map_err(engine)
     }
 
     fn trained(&self) -> Result<TrainedModel> {
@@ -231,6 +229,10 @@ impl State {
             ))
         };
         let tensors = self.vars.iter().map(copy).collect::<candle_core::Result<_>>().map_err(engine)?;
-        Ok(TrainedModel { architecture: self.architecture.clone(), tensors, notes: self.notes.clone() })
+        Ok(TrainedModel {
+            architecture: self.model.architecture().clone(),
+            tensors,
+            notes: self.notes.clone(),
+        })
     }
 }

@@ -14,8 +14,9 @@ const MASKED_IN_TRAINING: f32 = 0.15 * 0.8;
 #[derive(Debug)]
 pub struct Batch {
     pub(super) tokens: Vec<u32>,
-    pub(super) positions: Vec<u32>,
     pub(super) scales: Vec<f32>,
+    /// Position of a sequence's first token in the embedding's table, where positions are learned
+    pub(super) first: usize,
     /// Tokens of each sequence
     pub(super) lengths: Arc<[usize]>,
     pub(super) form: Form,
@@ -47,7 +48,7 @@ impl Batch {
             Positions::Learned { first } => first,
             Positions::Rotary => 0,
         };
-        let (mut tokens, mut positions, mut scales) = (vec![], vec![], vec![]);
+        let (mut tokens, mut scales) = (vec![], vec![]);
         for sequence in &sequences {
             let n = sequence.len();
             if n == 0 || n > max_tokens {
@@ -63,13 +64,12 @@ impl Batch {
                 tokens.push(token);
                 scales.push(if token == mask && architecture.token_dropout { 0.0 } else { kept });
             }
-            let rows = if form == Form::Padded { longest } else { n };
-            positions.extend((first..first + rows).map(|position| position as u32));
-            tokens.resize(positions.len(), 0);
-            scales.resize(positions.len(), 0.0);
+            let padding = if form == Form::Padded { longest - n } else { 0 };
+            tokens.resize(tokens.len() + padding, 0);
+            scales.resize(scales.len() + padding, 0.0);
         }
         let lengths = sequences.iter().map(|sequence| sequence.len()).collect();
-        Ok(Batch { tokens, positions, scales, lengths, form })
+        Ok(Batch { tokens, scales, first, lengths, form })
     }
 
     /// Tokens in all.

@@ -16,14 +16,15 @@ pub fn tokens(table: &Tensor, batch: &Batch) -> Result<Tensor> {
 pub fn add_positions(x: Tensor, table: &Tensor, batch: &Batch) -> Result<Tensor> {
     match batch.form {
         Form::Packed => {
-            let scales = vec![1.0; batch.rows()];
-            x + table.apply_op1(Embed { rows: batch.positions.clone(), scales })?
+            let positions = batch.lengths.iter().flat_map(|&n| batch.first..batch.first + n);
+            let rows = positions.map(|position| position as u32).collect();
+            x + table.apply_op1(Embed { rows, scales: vec![1.0; batch.rows()] })?
         }
         Form::Padded => {
             // every sequence has the same positions
-            let (n, first) = (batch.longest(), batch.positions[0] as usize);
+            let n = batch.longest();
             let (rows, d) = x.dims2()?;
-            x.reshape((rows / n, n, d))?.broadcast_add(&table.narrow(0, first, n)?)?.reshape((rows, d))
+            x.reshape((rows / n, n, d))?.broadcast_add(&table.narrow(0, batch.first, n)?)?.reshape((rows, d))
         }
     }
 }
