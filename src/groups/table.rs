@@ -96,9 +96,11 @@ impl Table {
                 self.number = String::from_utf8_lossy(record.header()).parse().unwrap_or_default();
                 return Ok(Some(record.sequence().to_vec()));
             }
-            let raw = record.raw().strip_suffix(b"\n").unwrap_or(record.raw());
-            self.pending =
-                raw.split(|byte| *byte == b'\n').map(|line| line.trim_ascii_end().to_vec()).collect();
+            self.pending = record
+                .raw()
+                .split(|byte| *byte == b'\n')
+                .map(|line| line.trim_ascii_end().to_vec())
+                .collect();
         }
     }
 }

@@ -89,8 +89,8 @@ impl Placement {
         match self {
             Placement::Cpu => "cpu-f32",
             Placement::CpuBf16 => match kernels::pair_unit() {
-                Some(PairUnit::Dot) => "cpu-bf16-avx512",
-                Some(PairUnit::Amx) | None => "cpu-bf16",
+                Some(PairUnit::Dot(_)) => "cpu-bf16-avx512",
+                Some(PairUnit::Amx(_)) | None => "cpu-bf16",
             },
             #[cfg(feature = "cuda")]
             Placement::Cuda(placement) => match placement.numbers {
@@ -199,8 +199,8 @@ mod tests {
         assert!(told.contains("asked for"), "{told}");
         let placement = Placement::settle(DeviceChoice::Cpu, PrecisionChoice::Bf16, 1);
         match kernels::pair_unit() {
-            Some(PairUnit::Amx) => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16"),
-            Some(PairUnit::Dot) => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16-avx512"),
+            Some(PairUnit::Amx(_)) => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16"),
+            Some(PairUnit::Dot(_)) => assert_eq!(placement.unwrap().0.engine(), "cpu-bf16-avx512"),
             None => assert!(placement.unwrap_err().message.contains("AMX")),
         }
     }

@@ -12,10 +12,10 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
-/// Bytes of content that are handed over at once: enough to make the hand-over cheap, few enough for the cache.
-pub(super) const CHUNK: usize = 256 << 10;
-/// Chunks that wait to be parsed; with [`CHUNK`] they bound the memory of a reading thread to 2 MiB.
-const DEPTH: usize = 8;
+/// Bytes of content that are handed over at once: enough to make the hand-over cheap, few enough for the cache that cores share.
+pub(super) const CHUNK: usize = 1 << 20;
+/// Chunks that wait to be parsed; with [`CHUNK`] they bound the memory of a reading thread to 4 MiB.
+const DEPTH: usize = 4;
 
 /// Some bytes of content; for BGZF with the (content offset, byte of the file) at which its blocks begin.
 #[derive(Default)]
@@ -152,10 +152,10 @@ fn ahead(produce: impl FnOnce(&Outlet<Chunk>) -> Result<()> + Send + 'static) ->
     Ok((Origin::Chunks(ReadAhead::spawn(DEPTH, produce)?), 0))
 }
 
-fn send_plain(mut reader: impl Read, outlet: &Outlet<Chunk>) -> Result<()> {
+fn send_plain(mut reader: ObjectReader, outlet: &Outlet<Chunk>) -> Result<()> {
     loop {
         let mut bytes = Vec::with_capacity(CHUNK);
-        (&mut reader).take(CHUNK as u64).read_to_end(&mut bytes).map_err(read_error)?;
+        reader.append(&mut bytes, CHUNK as u64).map_err(read_error)?;
         if bytes.is_empty() || !outlet.send(Chunk { bytes, blocks: Vec::new() }) {
             return Ok(());
         }

@@ -150,13 +150,31 @@ fn detect_all(storage: &Storage, objects: &[ObjectInfo], options: &InputOptions)
     })
 }
 
-/// The records of one part of a source, in order.
-pub(super) trait PartRecords: Send {
+/// The records of one part of a source, in order. No trait object: a record that is made where it is asked for is not
+/// copied on its way.
+enum PartRecords {
+    Fasta(Box<FastaRecords>),
+    Text(Box<TextRecords>),
+    Parquet(Box<ParquetRecords>),
+}
+
+impl PartRecords {
     /// The next record; none after the last, and after an error.
-    fn advance(&mut self) -> Result<Option<Record>>;
+    #[inline]
+    fn advance(&mut self) -> Result<Option<Record>> {
+        match self {
+            PartRecords::Fasta(records) => records.advance(),
+            PartRecords::Text(records) => records.advance(),
+            PartRecords::Parquet(records) => records.advance(),
+        }
+    }
 
     /// Records at lesser positions are of no use any more: they may be left out.
-    fn pass_over(&mut self, _position: u64) {}
+    fn pass_over(&mut self, position: u64) {
+        if let PartRecords::Fasta(records) = self {
+            records.pass_over(position);
+        }
+    }
 }
 
 /// The records of a dataset or of a shard of it. Ends after the first error.
@@ -164,7 +182,7 @@ pub struct Records {
     dataset: Dataset,
     /// Those that are still to be read; the first is being read where there is a `current`
     parts: VecDeque<Part>,
-    current: Option<Box<dyn PartRecords>>,
+    current: Option<PartRecords>,
     /// Records before this (source, position) are left out, or were handed on
     from: (u32, u64),
     /// [`FAR`], but for tests
@@ -205,16 +223,20 @@ impl Records {
         }
     }
 
-    fn open(&self, part: &Part) -> Result<Option<Box<dyn PartRecords>>> {
+    fn open(&self, part: &Part) -> Result<Option<PartRecords>> {
         let Dataset { storage, sources, options } = &self.dataset;
         let (source, range) = (&sources[part.source], part.range.clone());
         let index =
             u32::try_from(part.source).map_err(|_| Error::usage("more than 4,294,967,295 input files"))?;
         Ok(match source.format {
             Format::Fasta => FastaRecords::open(storage, source, index, range)?
-                .map(|records| Box::new(records) as Box<dyn PartRecords>),
-            Format::Text => Some(Box::new(TextRecords::open(storage, source, index, range)?)),
-            Format::Parquet => Some(Box::new(ParquetRecords::open(storage, source, index, range, options)?)),
+                .map(|records| PartRecords::Fasta(Box::new(records))),
+            Format::Text => {
+                Some(PartRecords::Text(Box::new(TextRecords::open(storage, source, index, range)?)))
+            }
+            Format::Parquet => Some(PartRecords::Parquet(Box::new(ParquetRecords::open(
+                storage, source, index, range, options,
+            )?))),
         })
     }
 

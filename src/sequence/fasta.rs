@@ -7,7 +7,6 @@
 
 use super::bgzf;
 use super::content::{Content, read_error};
-use super::dataset::PartRecords;
 use super::record::{MAX_RECORD_BYTES, Record, shown};
 use super::source::{Compression, Source};
 use crate::error::{Error, Result};
@@ -72,10 +71,10 @@ impl FastaRecords {
         let reader = FastaReader::with_capacity(TapReader(tap.clone()), BUFFER);
         Ok(Some(FastaRecords { reader, tap, uri, compression, source: index, base, end, from: 0 }))
     }
-}
 
-impl PartRecords for FastaRecords {
-    fn advance(&mut self) -> Result<Option<Record>> {
+    /// The next record; none after the last, and after an error.
+    #[inline]
+    pub(super) fn advance(&mut self) -> Result<Option<Record>> {
         loop {
             let parsed = match self.reader.next() {
                 None => return Ok(None),
@@ -105,25 +104,27 @@ impl PartRecords for FastaRecords {
             if position < self.from {
                 continue;
             }
-            if parsed.id().first().is_none_or(u8::is_ascii_whitespace) {
+            let header = parsed.id();
+            if header.first().is_none_or(u8::is_ascii_whitespace) {
                 return Err(Error::bad_input(format!(
                     "{}: a record without an id (header `{}`) at {}; allowed is `>` and at once a name",
                     self.uri,
-                    shown(parsed.id()),
+                    shown(header),
                     self.compression.place(position)
                 )));
             }
+            // without its last line break, which needletail leaves out unless the content ends there
             let length = (next - offset) as usize;
-            let mut bytes = Vec::with_capacity(length);
-            bytes.extend_from_slice(&all[..length.min(all.len())]);
-            if length > all.len() {
-                bytes.push(b'\n');
-            }
-            return Ok(Some(Record::fasta(self.source, position, bytes, parsed.id().len())));
+            let raw = match all.get(..length) {
+                Some(raw) => raw.strip_suffix(b"\n").unwrap_or(raw),
+                None => all,
+            };
+            return Ok(Some(Record::fasta(self.source, position, raw.to_vec(), header.len())));
         }
     }
 
-    fn pass_over(&mut self, position: u64) {
+    /// Records at lesser positions are of no use any more.
+    pub(super) fn pass_over(&mut self, position: u64) {
         self.from = position;
     }
 }

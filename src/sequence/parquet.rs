@@ -1,6 +1,5 @@
 //! Parquet records: a column of ids and a column of sequences, decoded on a thread that runs ahead.
 
-use super::dataset::PartRecords;
 use super::parquet_object::{ParquetObject, decoded};
 use super::read_ahead::{Outlet, ReadAhead};
 use super::record::{MAX_RECORD_BYTES, Record};
@@ -41,10 +40,9 @@ impl ParquetRecords {
         let batches = ReadAhead::spawn(DEPTH, move |outlet| table.send_rows(index, range, outlet))?;
         Ok(ParquetRecords { batches, batch: Vec::new().into_iter() })
     }
-}
 
-impl PartRecords for ParquetRecords {
-    fn advance(&mut self) -> Result<Option<Record>> {
+    /// The next record; none after the last, and after an error.
+    pub(super) fn advance(&mut self) -> Result<Option<Record>> {
         loop {
             if let Some(record) = self.batch.next() {
                 return Ok(Some(record));

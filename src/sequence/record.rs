@@ -22,70 +22,61 @@ pub struct Record {
     pub position: u64,
     /// The raw record, then what cannot be a range of it: the sequence of wrapped lines, the line number of text
     bytes: Vec<u8>,
-    raw_length: u32,
-    header: Range<u32>,
-    sequence: Range<u32>,
+    raw_length: usize,
+    header: Range<usize>,
+    sequence: Range<usize>,
     format: Format,
 }
 
 impl Record {
-    /// From the bytes of one FASTA record, `>` first; `header_length` is without `>` and line end.
-    pub(super) fn fasta(source: u32, position: u64, mut bytes: Vec<u8>, header_length: usize) -> Record {
-        let raw_length = bytes.len();
-        let line_end = 1 + header_length + usize::from(bytes.get(1 + header_length) == Some(&b'\r'));
-        let body_start = raw_length.min(line_end + 1);
-        let sequence = append_sequence(&mut bytes, body_start..raw_length);
-        let header = to_u32(1..1 + header_length);
-        Record {
-            source,
-            position,
-            bytes,
-            raw_length: raw_length as u32,
-            header,
-            sequence,
-            format: Format::Fasta,
-        }
+    /// From the bytes of one FASTA record, `>` first, without the last line break; `header_length` is without `>` and line end.
+    #[inline]
+    pub(super) fn fasta(source: u32, position: u64, bytes: Vec<u8>, header_length: usize) -> Record {
+        let header = 1..1 + header_length;
+        let line_end = header.end + usize::from(bytes.get(header.end) == Some(&b'\r'));
+        let body = bytes.len().min(line_end + 1)..bytes.len();
+        Record::new((source, position), Format::Fasta, bytes, header, body)
     }
 
-    /// From one line of text, line end included; lines count from 1.
-    pub(super) fn text(source: u32, position: u64, mut bytes: Vec<u8>, line: u64) -> Record {
-        let raw_length = bytes.len();
-        let sequence = append_sequence(&mut bytes, 0..raw_length);
-        let header = bytes.len()..bytes.len() + append_number(&mut bytes, line);
-        let header = to_u32(header);
-        Record {
-            source,
-            position,
-            bytes,
-            raw_length: raw_length as u32,
-            header,
-            sequence,
-            format: Format::Text,
-        }
+    /// From one line of text, without its line break; lines count from 1.
+    pub(super) fn text(source: u32, position: u64, line: &[u8], number: u64) -> Record {
+        let bytes = [line, number.to_string().as_bytes()].concat();
+        let header = line.len()..bytes.len();
+        let mut record = Record::new((source, position), Format::Text, bytes, header, 0..line.len());
+        record.raw_length = line.len();
+        record
     }
 
     /// From one row.
     pub(super) fn row(source: u32, row: u64, id: &[u8], sequence: &[u8]) -> Record {
-        let mut bytes = Vec::with_capacity(id.len() + sequence.len());
-        bytes.extend_from_slice(id);
-        bytes.extend_from_slice(sequence);
-        let end = bytes.len();
-        let sequence = append_sequence(&mut bytes, id.len()..end);
-        let header = to_u32(0..id.len());
-        Record {
-            source,
-            position: row,
-            bytes,
-            raw_length: end as u32,
-            header,
-            sequence,
-            format: Format::Parquet,
-        }
+        let bytes = [id, sequence].concat();
+        let body = id.len()..bytes.len();
+        Record::new((source, row), Format::Parquet, bytes, 0..id.len(), body)
+    }
+
+    /// From bytes with a header and the lines of a sequence in them.
+    #[inline]
+    fn new(
+        (source, position): (u32, u64),
+        format: Format,
+        bytes: Vec<u8>,
+        header: Range<usize>,
+        body: Range<usize>,
+    ) -> Record {
+        let raw_length = bytes.len();
+        let trimmed = bytes[body.clone()].trim_ascii_end();
+        let end = body.start + trimmed.len();
+        let start = end - trimmed.trim_ascii_start().len();
+        let (bytes, sequence) = match memchr::memchr(b'\n', &bytes[start..end]) {
+            None => (bytes, start..end),
+            Some(_) => joined(bytes, start..end),
+        };
+        Record { source, position, bytes, raw_length, header, sequence, format }
     }
 
     /// FASTA: the header line without `>` and line end. Text: the line number, from 1. Parquet: the id.
     pub fn header(&self) -> &[u8] {
-        self.part(&self.header)
+        &self.bytes[self.header.clone()]
     }
 
     /// The header up to its first whitespace; never empty. Any bytes: FASTA headers need not be UTF-8.
@@ -97,21 +88,21 @@ impl Record {
 
     /// The residues: without line breaks, and without whitespace at the ends of lines. May be empty.
     pub fn sequence(&self) -> &[u8] {
-        self.part(&self.sequence)
+        &self.bytes[self.sequence.clone()]
     }
 
-    /// The bytes of the input, with the line break at the end if there is one. Parquet: id and sequence, joined.
+    /// The bytes of the input, without the line break at the end. Parquet: id and sequence, joined.
     pub fn raw(&self) -> &[u8] {
-        &self.bytes[..self.raw_length as usize]
+        &self.bytes[..self.raw_length]
     }
 
     /// The stable hash that every random choice is made by: XXH3 (64 bits, seed 0) of header, one `\n`, sequence.
     /// Depends neither on where the record lies nor on how its lines are wrapped.
     pub fn hash(&self) -> u64 {
         let (header, sequence) = (&self.header, &self.sequence);
-        let adjacent = header.end + 1 == sequence.start && self.bytes[header.end as usize] == b'\n';
+        let adjacent = header.end + 1 == sequence.start && self.bytes[header.end] == b'\n';
         if adjacent {
-            return xxh3_64(&self.bytes[header.start as usize..sequence.end as usize]);
+            return xxh3_64(&self.bytes[header.start..sequence.end]);
         }
         let mut hash = Xxh3Default::new();
         hash.update(self.header());
@@ -125,7 +116,7 @@ impl Record {
     pub fn write_fasta(&self, out: &mut impl Write) -> io::Result<()> {
         if self.format == Format::Fasta {
             out.write_all(self.raw())?;
-            return if self.raw().ends_with(b"\n") { Ok(()) } else { out.write_all(b"\n") };
+            return out.write_all(b"\n");
         }
         out.write_all(b">")?;
         out.write_all(self.header())?;
@@ -145,10 +136,6 @@ impl Record {
             Format::Fasta => compression.place(self.position),
         };
         format!("{uri}, record `{}` at {place}", shown(self.id()))
-    }
-
-    fn part(&self, range: &Range<u32>) -> &[u8] {
-        &self.bytes[range.start as usize..range.end as usize]
     }
 }
 
@@ -171,37 +158,23 @@ pub(super) fn shown(id: &[u8]) -> String {
     if text.len() < id.len() && text.chars().count() == SHOWN_ID { text + "…" } else { text }
 }
 
-/// Fits: a record has at most [`MAX_RECORD_BYTES`], and what is appended is no longer.
-fn to_u32(range: Range<usize>) -> Range<u32> {
-    range.start as u32..range.end as u32
-}
-
-fn append_number(bytes: &mut Vec<u8>, number: u64) -> usize {
-    let digits = number.to_string();
-    bytes.extend_from_slice(digits.as_bytes());
-    digits.len()
-}
-
-/// The range of the sequence whose lines are in `body`: inside it for a single line, else appended.
-fn append_sequence(bytes: &mut Vec<u8>, body: Range<usize>) -> Range<u32> {
-    let trimmed = bytes[body.clone()].trim_ascii_end();
-    let end = body.start + trimmed.len();
-    let start = end - trimmed.trim_ascii_start().len();
-    if memchr::memchr(b'\n', &bytes[start..end]).is_none() {
-        return to_u32(start..end);
-    }
+/// Appends the lines of a sequence without what separates them; gives where they are then.
+#[inline(never)]
+fn joined(mut bytes: Vec<u8>, lines: Range<usize>) -> (Vec<u8>, Range<usize>) {
     let appended = bytes.len();
-    bytes.reserve_exact(end - start);
-    let mut line = start;
-    while line < end {
-        let line_end = memchr::memchr(b'\n', &bytes[line..end]).map_or(end, |length| line + length);
+    bytes.reserve_exact(lines.len());
+    let mut line = lines.start;
+    while line < lines.end {
+        let line_end =
+            memchr::memchr(b'\n', &bytes[line..lines.end]).map_or(lines.end, |length| line + length);
         let content = bytes[line..line_end].trim_ascii_end();
         let content_end = line + content.len();
         let content_start = content_end - content.trim_ascii_start().len();
         bytes.extend_from_within(content_start..content_end);
         line = line_end + 1;
     }
-    to_u32(appended..bytes.len())
+    let end = bytes.len();
+    (bytes, appended..end)
 }
 
 #[cfg(test)]
@@ -209,6 +182,7 @@ mod tests {
     use super::*;
 
     fn fasta(raw: &str) -> Record {
+        let raw = raw.strip_suffix('\n').unwrap_or(raw);
         let header_length = raw[1..].find(['\r', '\n']).unwrap_or(raw.len() - 1);
         Record::fasta(0, 0, raw.as_bytes().to_vec(), header_length)
     }
@@ -233,7 +207,7 @@ mod tests {
                 (header.as_bytes(), sequence.as_bytes()),
                 "{raw:?}"
             );
-            assert_eq!(record.raw(), raw.as_bytes());
+            assert_eq!(record.raw(), raw.strip_suffix('\n').unwrap_or(raw).as_bytes());
         }
     }
 
@@ -256,7 +230,7 @@ mod tests {
         };
         assert_eq!(written(fasta(">a b\r\nAC\r\nGU\r\n")), ">a b\r\nAC\r\nGU\r\n");
         assert_eq!(written(fasta(">a\nAC")), ">a\nAC\n");
-        assert_eq!(written(Record::text(0, 0, b"ACGU\r\n".to_vec(), 12)), ">12\nACGU\n");
+        assert_eq!(written(Record::text(0, 0, b"ACGU\r", 12)), ">12\nACGU\n");
         assert_eq!(written(Record::row(0, 4, b"id 1", b"ACGU")), ">id 1\nACGU\n");
     }
 

@@ -1,7 +1,6 @@
 //! Text with one sequence on each line; blank lines hold no record.
 
 use super::content::{Content, read_error};
-use super::dataset::PartRecords;
 use super::record::{MAX_RECORD_BYTES, Record};
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -40,10 +39,9 @@ impl TextRecords {
             buffer: Vec::new(),
         })
     }
-}
 
-impl PartRecords for TextRecords {
-    fn advance(&mut self) -> Result<Option<Record>> {
+    /// The next record; none after the last, and after an error.
+    pub(super) fn advance(&mut self) -> Result<Option<Record>> {
         loop {
             let offset = self.content.offset();
             self.buffer.clear();
@@ -66,7 +64,8 @@ impl PartRecords for TextRecords {
             }
             if place >= self.range.start && !self.buffer.trim_ascii().is_empty() {
                 let position = self.content.position(offset);
-                return Ok(Some(Record::text(self.source, position, self.buffer.clone(), self.lines)));
+                let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+                return Ok(Some(Record::text(self.source, position, line, self.lines)));
             }
         }
     }

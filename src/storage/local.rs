@@ -101,17 +101,27 @@ impl LocalReader {
         }
         loop {
             match self.file.read(buf) {
-                Ok(read) if read as u64 > self.left || (read == 0 && self.left > 0) => {
-                    return Err(changed(&self.info.location));
-                }
-                Ok(0) => return check_version(&self.info, &self.file).map(|()| 0),
-                Ok(read) => {
-                    self.left -= read as u64;
-                    return Ok(read);
-                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(from_io(Action::Read, &self.info.location, error)),
+                read => return self.passed(read),
             }
         }
+    }
+
+    /// Appends at most so many bytes; fewer at the end alone.
+    pub(super) fn append(&mut self, bytes: &mut Vec<u8>, most: u64) -> Result<usize> {
+        let read = (&mut self.file).take(most).read_to_end(bytes);
+        self.passed(read)
+    }
+
+    fn passed(&mut self, read: io::Result<usize>) -> Result<usize> {
+        let read = read.map_err(|error| from_io(Action::Read, &self.info.location, error))?;
+        if read as u64 > self.left || (read == 0 && self.left > 0) {
+            return Err(changed(&self.info.location));
+        }
+        if read == 0 {
+            check_version(&self.info, &self.file)?;
+        }
+        self.left -= read as u64;
+        Ok(read)
     }
 }

@@ -49,6 +49,15 @@ impl ObjectReader {
     pub fn location(&self) -> &Location {
         &self.location
     }
+
+    /// Appends at most so many bytes, fewer at the end alone; gives how many. Of a file they go straight to where they are
+    /// wanted, without zeros there first.
+    pub fn append(&mut self, bytes: &mut Vec<u8>, most: u64) -> io::Result<usize> {
+        match &mut self.source {
+            Source::Local(reader) => reader.append(bytes, most).map_err(wrap_io),
+            Source::Remote(_) => self.take(most).read_to_end(bytes),
+        }
+    }
 }
 
 impl Read for ObjectReader {

@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 const ROW_BYTES: usize = 4 * PANEL;
 
 /// Proof that this CPU has AMX and that the system lets the process use it.
-#[derive(Clone, Copy)]
-pub(super) struct Amx(());
+#[derive(Clone, Copy, Debug)]
+pub struct Amx(());
 
 impl Amx {
     pub fn detect() -> Option<Amx> {

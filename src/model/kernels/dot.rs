@@ -13,8 +13,8 @@ use std::mem::transmute;
 const TALL: usize = TILE / 2;
 
 /// Proof that this CPU has the instruction.
-#[derive(Clone, Copy)]
-pub(super) struct Dot(());
+#[derive(Clone, Copy, Debug)]
+pub struct Dot(());
 
 impl Dot {
     pub fn detect() -> Option<Dot> {

@@ -40,7 +40,7 @@ mod absent {
     use super::{Pair, Sums, Unit};
 
     /// A unit of other machines than this.
-    #[derive(Clone, Copy)]
+    #[derive(Clone, Copy, Debug)]
     pub enum Absent {}
 
     impl Absent {
@@ -63,18 +63,17 @@ mod absent {
 }
 
 /// A kind of unit that multiplies pairs of bf16. Each adds in an order of its own, so their results differ in bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum PairUnit {
     /// AMX
-    Amx,
+    Amx(Amx),
     /// AVX512-BF16
-    Dot,
+    Dot(Dot),
 }
 
 /// The unit that [`matmul_pairs`] uses on this CPU.
 pub fn pair_unit() -> Option<PairUnit> {
-    let amx = Amx::detect().map(|_| PairUnit::Amx);
-    amx.or_else(|| Dot::detect().map(|_| PairUnit::Dot))
+    Amx::detect().map(PairUnit::Amx).or_else(|| Dot::detect().map(PairUnit::Dot))
 }
 
 /// `out[m x n] = finish(a[m x k] · b[k x n])` of pairs as [`Pair::of_rows`] gives them: on a unit for them where the CPU has one.
@@ -86,16 +85,10 @@ pub fn matmul_pairs(
     out_stride: usize,
     epilogue: &impl Epilogue,
 ) {
-    if b.k > 0
-        && let Some(unit) = Amx::detect()
-    {
-        multiply(Product { unit, m, a, b, out, out_stride, epilogue });
-    } else if b.k > 0
-        && let Some(unit) = Dot::detect()
-    {
-        multiply(Product { unit, m, a, b, out, out_stride, epilogue });
-    } else {
-        matmul(m, Strided::rows(a, b.k), b, out, out_stride, epilogue);
+    match pair_unit().filter(|_| b.k > 0) {
+        Some(PairUnit::Amx(unit)) => multiply(Product { unit, m, a, b, out, out_stride, epilogue }),
+        Some(PairUnit::Dot(unit)) => multiply(Product { unit, m, a, b, out, out_stride, epilogue }),
+        None => matmul(m, Strided::rows(a, b.k), b, out, out_stride, epilogue),
     }
 }
 
