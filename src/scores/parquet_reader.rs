@@ -16,7 +16,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder};
 use serde_json::Value;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, available_parallelism};
 
 /// Bytes at the end that are fetched first: the footer of a hundred million rows, so that one request opens a file.
@@ -31,8 +31,21 @@ const MOST_READERS: usize = 4;
 /// Batches that a thread is ahead by.
 const AHEAD: usize = 4;
 
-/// A batch, the end of a row group, or what ended the reading.
-type Message = Result<Option<RecordBatch>>;
+/// The rows of a batch, the end of a row group, or what ended the reading.
+type Message<T> = Result<Option<Vec<T>>>;
+
+/// A reading thread's end of what it shares with whoever reads: rows go there and come back as room for others. So the
+/// memory of a batch stays with its thread and in the caches.
+struct Outlet<T> {
+    rows: SyncSender<Message<T>>,
+    room: Receiver<Vec<T>>,
+}
+
+/// The other end.
+struct Inlet<T> {
+    rows: Receiver<Message<T>>,
+    room: Sender<Vec<T>>,
+}
 
 /// An opened Parquet file of scores.
 pub(super) struct ParquetFile {
@@ -51,31 +64,43 @@ impl ParquetFile {
         Ok((ParquetFile { name: name.to_string(), content, footer }, metadata, counts))
     }
 
-    /// Hands over the given columns, in file order. Row groups are decoded by threads of their own, each of which is ahead by
-    /// a few batches.
-    pub fn read(&self, columns: &[usize], visit: &mut dyn FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+    /// Hands over what `append` makes of the given columns, in file order. Row groups are decoded by threads of their own, each
+    /// of which is ahead by a few batches.
+    pub fn read<T: Send>(
+        &self,
+        columns: &[usize],
+        append: impl Fn(&RecordBatch, &mut Vec<T>) + Sync,
+        visit: &mut dyn FnMut(&[T]) -> Result<()>,
+    ) -> Result<()> {
         let groups = self.footer.metadata().num_row_groups();
         let readers = available_parallelism().map_or(1, usize::from).min(MOST_READERS).min(groups);
+        let append = &append;
         thread::scope(|scope| {
-            let batches: Vec<Receiver<Message>> = (0..readers)
+            let inlets: Vec<Inlet<T>> = (0..readers)
                 .map(|first| {
-                    let (sender, receiver) = sync_channel(AHEAD);
+                    let ((rows, inlet_rows), (inlet_room, room)) = (sync_channel(AHEAD), channel());
+                    let outlet = Outlet { rows, room };
                     scope.spawn(move || {
                         for group in (first..groups).step_by(readers) {
                             // Nobody reads any more if this fails.
-                            if self.decode(columns, group, &sender).is_err() {
+                            if self.decode(columns, group, append, &outlet).is_err() {
                                 return;
                             }
                         }
                     });
-                    receiver
+                    Inlet { rows: inlet_rows, room: inlet_room }
                 })
                 .collect();
             for group in 0..groups {
+                let inlet = &inlets[group % readers];
                 loop {
-                    let message = batches[group % readers].recv();
+                    let message = inlet.rows.recv();
                     match message.unwrap_or_else(|_| Err(Error::internal("a reader of scores died")))? {
-                        Some(batch) => visit(&batch)?,
+                        Some(rows) => {
+                            visit(&rows)?;
+                            // A thread that has ended needs no room.
+                            let _ = inlet.room.send(rows);
+                        }
                         None => break,
                     }
                 }
@@ -84,13 +109,14 @@ impl ParquetFile {
         })
     }
 
-    /// Sends the batches of a row group, then `None`, or an error.
-    fn decode(
+    /// Sends the rows of a row group, then `None`, or an error.
+    fn decode<T>(
         &self,
         columns: &[usize],
         group: usize,
-        sender: &SyncSender<Message>,
-    ) -> Result<(), SendError<Message>> {
+        append: &impl Fn(&RecordBatch, &mut Vec<T>),
+        outlet: &Outlet<T>,
+    ) -> Result<(), SendError<Message<T>>> {
         let failed = |error| not_readable(&self.name, error);
         let schema = self.footer.metadata().file_metadata().schema_descr();
         let mut decoder = match ParquetPushDecoderBuilder::new_with_metadata(self.footer.clone())
@@ -100,16 +126,21 @@ impl ParquetFile {
             .build()
         {
             Ok(decoder) => decoder,
-            Err(error) => return sender.send(Err(failed(error))),
+            Err(error) => return outlet.rows.send(Err(failed(error))),
         };
-        let mut next = || -> Result<Option<RecordBatch>> {
+        let mut next = || -> Message<T> {
             loop {
                 match decoded(|| decoder.try_decode()).map_err(failed)? {
                     DecodeResult::NeedsData(ranges) => {
                         let bytes = fetch(&self.name, self.content.as_ref(), &ranges)?;
                         decoder.push_ranges(ranges, bytes).map_err(failed)?;
                     }
-                    DecodeResult::Data(batch) => return Ok(Some(batch)),
+                    DecodeResult::Data(batch) => {
+                        let mut rows = outlet.room.try_recv().unwrap_or_default();
+                        rows.clear();
+                        append(&batch, &mut rows);
+                        return Ok(Some(rows));
+                    }
                     DecodeResult::Finished => return Ok(None),
                 }
             }
@@ -117,7 +148,7 @@ impl ParquetFile {
         loop {
             let message = next();
             let last = !matches!(message, Ok(Some(_)));
-            sender.send(message)?;
+            outlet.rows.send(message)?;
             if last {
                 return Ok(());
             }

@@ -88,25 +88,23 @@ pub(super) fn batch_of(rows: &[ScoreRow]) -> Result<RecordBatch> {
     RecordBatch::try_new(schema(), columns).map_err(|e| Error::internal("columns of the scores").caused_by(e))
 }
 
-/// The rows of a batch of all columns.
-pub(super) fn rows_of(batch: &RecordBatch) -> Vec<ScoreRow> {
+/// Appends the rows of a batch of all columns.
+pub(super) fn append_rows(batch: &RecordBatch, rows: &mut Vec<ScoreRow>) {
     let small = |i: usize| batch.column(i).as_primitive::<UInt32Type>().values();
     let large = |i: usize| batch.column(i).as_primitive::<UInt64Type>().values();
     let real = |i: usize| batch.column(i).as_primitive::<Float32Type>().values();
     let ids = batch.column(2).as_string::<i32>();
     let truncated = batch.column(6).as_boolean();
-    (0..batch.num_rows())
-        .map(|row| ScoreRow {
-            source: small(0)[row],
-            position: large(1)[row],
-            id: ids.value(row).into(),
-            record_hash: large(3)[row],
-            residues: small(4)[row],
-            tokens: small(5)[row],
-            truncated: truncated.value(row),
-            loss: real(7)[row],
-            grad_norm: real(8)[row],
-            influence: real(9)[row],
-        })
-        .collect()
+    rows.extend((0..batch.num_rows()).map(|row| ScoreRow {
+        source: small(0)[row],
+        position: large(1)[row],
+        id: ids.value(row).into(),
+        record_hash: large(3)[row],
+        residues: small(4)[row],
+        tokens: small(5)[row],
+        truncated: truncated.value(row),
+        loss: real(7)[row],
+        grad_norm: real(8)[row],
+        influence: real(9)[row],
+    }));
 }

@@ -4,7 +4,7 @@ use super::check::RowCheck;
 use super::fetch::RandomRead;
 use super::metadata::{Counts, ScoresMetadata};
 use super::parquet_reader::ParquetFile;
-use super::parquet_schema::{CANDIDATE_COLUMNS, COLUMNS, rows_of};
+use super::parquet_schema::{CANDIDATE_COLUMNS, COLUMNS, append_rows};
 use super::tsv_reader::TsvFile;
 use super::{ScoreRow, ScoresFormat};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ impl Scores {
                 Form::Tsv(file) => sum.add(&file.read(&mut checked)?),
                 Form::Parquet(file, counts) => {
                     let all: Vec<usize> = (0..COLUMNS.len()).collect();
-                    file.read(&all, &mut |batch| checked(&rows_of(batch)))?;
+                    file.read(&all, append_rows, &mut checked)?;
                     sum.add(counts);
                 }
             }
@@ -107,7 +107,6 @@ impl Scores {
 impl Candidates for Scores {
     fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
         let mut check = RowCheck::new(self.metadata.sources.len());
-        let mut candidates = Vec::new();
         for part in &self.parts {
             let mut checked = |candidates: &[Candidate]| {
                 candidates
@@ -117,11 +116,9 @@ impl Candidates for Scores {
                 visit(candidates)
             };
             match &part.form {
-                Form::Parquet(file, _) => file.read(&CANDIDATE_COLUMNS, &mut |batch| {
-                    candidates_of(batch, &mut candidates);
-                    checked(&candidates)
-                })?,
+                Form::Parquet(file, _) => file.read(&CANDIDATE_COLUMNS, append_candidates, &mut checked)?,
                 Form::Tsv(file) => {
+                    let mut candidates = Vec::new();
                     file.read(&mut |rows| {
                         candidates.clear();
                         candidates.extend(rows.iter().map(Candidate::from));
@@ -187,14 +184,14 @@ fn check_complete(parts: &[Part]) -> Result<()> {
     }
 }
 
-fn candidates_of(batch: &RecordBatch, candidates: &mut Vec<Candidate>) {
+/// Appends the rows of a batch of [`CANDIDATE_COLUMNS`].
+fn append_candidates(batch: &RecordBatch, candidates: &mut Vec<Candidate>) {
     let source = batch.column(0).as_primitive::<UInt32Type>().values();
     let position = batch.column(1).as_primitive::<UInt64Type>().values();
     let record_hash = batch.column(2).as_primitive::<UInt64Type>().values();
     let residues = batch.column(3).as_primitive::<UInt32Type>().values();
     let influence = batch.column(4).as_primitive::<Float32Type>().values();
     let rows = source.iter().zip(position).zip(record_hash).zip(residues).zip(influence);
-    candidates.clear();
     candidates.extend(rows.map(|((((source, position), record_hash), residues), influence)| Candidate {
         source: *source,
         position: *position,
