@@ -179,8 +179,18 @@ fn a_file_rewritten_in_place_while_it_is_read_is_noticed() {
         let mut reader = storage().open(&storage().stat(&location).unwrap()).unwrap();
         reader.read_exact(&mut [0; 100]).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(20));
-        std::fs::write(&path, grown).unwrap();
+        std::fs::write(&path, &grown).unwrap();
         let error = reader.read_to_end(&mut Vec::new()).expect_err(name);
+        assert_eq!(bioprune::storage::io_error(&location, error).code, Code::SourceChanged, "{name}");
+
+        std::fs::write(&path, vec![1; 4000]).unwrap();
+        let mut reader = storage().open(&storage().stat(&location).unwrap()).unwrap();
+        let mut bytes = Vec::new();
+        assert_eq!(reader.append(&mut bytes, 1000).unwrap(), 1000);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::fs::write(&path, &grown).unwrap();
+        let mut rest = std::iter::repeat_with(|| reader.append(&mut bytes, 1000));
+        let error = rest.find(|read| !matches!(read, Ok(1..))).unwrap().expect_err(name);
         assert_eq!(bioprune::storage::io_error(&location, error).code, Code::SourceChanged, "{name}");
     }
 }
