@@ -1,7 +1,8 @@
 //! Selects 1 % of synthetic scores: wall and processor time, and peak memory as the pool grows.
 //!
-//! `cargo bench --bench selection -- 1e6 1e7 1e8` runs each size from a generator and from a Parquet file;
-//! `--no-parquet` leaves the file out. Without sizes: 1e6 and 1e7. The peer is the plain way: hold all scores, sort.
+//! `cargo bench --bench selection -- 1e6 1e7 1e8` runs each size from a generator and from a Parquet file (26 bytes a record, in
+//! TMPDIR); `--no-generator` and `--no-parquet` leave one out. Without sizes: 1e6 and 1e7. The peer is the plain way: hold all
+//! scores, sort.
 
 #[path = "peers/synthetic.rs"]
 mod synthetic;
@@ -46,7 +47,7 @@ impl Candidates for Generated {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let parquet = !arguments.iter().any(|argument| argument == "--no-parquet");
+    let without = |what: &str| arguments.iter().any(|argument| argument == what);
     let mut sizes: Vec<u64> =
         arguments.iter().filter_map(|size| size.parse::<f64>().ok()).map(|n| n as u64).collect();
     if sizes.is_empty() {
@@ -57,12 +58,14 @@ fn main() -> Result<()> {
         "pool", "records", "strategy", "wall s", "proc. s", "ns/record", "peak MiB"
     );
     for n in sizes {
-        measure("generator", n, "one pass", || Generated(n).scan(&mut |slice| consume(slice)));
-        every_strategy("generator", n, &Generated(n));
-        if n <= 10_000_000 {
-            measure("generator", n, "top-k by sorting", || sort_all(n));
+        if !without("--no-generator") {
+            measure("generator", n, "one pass", || Generated(n).scan(&mut |slice| consume(slice)));
+            every_strategy("generator", n, &Generated(n));
+            if n <= 10_000_000 {
+                measure("generator", n, "top-k by sorting", || sort_all(n));
+            }
         }
-        if parquet {
+        if !without("--no-parquet") {
             let scores = written(n)?;
             measure("parquet", n, "one pass", || scores.scan(&mut |slice| consume(slice)));
             every_strategy("parquet", n, &scores);
@@ -108,7 +111,7 @@ fn measure(pool: &str, n: u64, what: &str, run: impl FnOnce() -> Result<()>) {
     println!("{pool:<10} {n:>10} {what:<22} {seconds:>9.2} {processor:>9.2} {each:>9.1} {peak:>9}");
 }
 
-/// Seconds that this thread, the only one, has had a processor: other load on the machine does not count.
+/// Seconds that this thread has had a processor: other load on the machine does not count, nor do the threads that decode Parquet.
 fn processor_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux keeps schedstat");
     text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).expect("a number") * 1e-9
