@@ -150,8 +150,7 @@ fn detect_all(storage: &Storage, objects: &[ObjectInfo], options: &InputOptions)
     })
 }
 
-/// The records of one part of a source, in order. No trait object: a record that is made where it is asked for is not
-/// copied on its way.
+/// The records of one part of a source, in order.
 enum PartRecords {
     Fasta(Box<FastaRecords>),
     Text(Box<TextRecords>),

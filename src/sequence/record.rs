@@ -22,8 +22,6 @@ pub struct Record {
     pub position: u64,
     /// The raw record, then what cannot be a range of it: the sequence of wrapped lines, the line number of text
     bytes: Vec<u8>,
-    /// This and the ranges are as wide as a register: pairs of half as wide are written as two and copied as one, which a CPU
-    /// waits for, as long as the copy of a short record takes
     raw_length: usize,
     header: Range<usize>,
     sequence: Range<usize>,
