@@ -5,7 +5,7 @@ use crate::cancel::CancelToken;
 use crate::error::{Code, Error, Result};
 use crate::groups::{GroupOptions, GroupSource, Grouper, Groups, NEAR_BYTES};
 use crate::scores::Scores;
-use crate::selection::{Candidate, Candidates};
+use crate::selection::{Candidate, Candidates, Visitor};
 use crate::sequence::{Dataset, Record, Records};
 use crate::spill::warn_of_little_room;
 
@@ -23,6 +23,21 @@ impl Candidates for Pool<'_> {
             self.cancel.check()?;
             visit(candidates)
         })
+    }
+
+    fn visitors(&self) -> usize {
+        self.scores.visitors()
+    }
+
+    fn scan_apart(&self, visitors: &mut [Visitor<'_>]) -> Result<()> {
+        let until_canceled = |visit| -> Visitor<'_> {
+            let visit: &mut Visitor = visit;
+            Box::new(move |first, candidates| {
+                self.cancel.check()?;
+                visit(first, candidates)
+            })
+        };
+        self.scores.scan_apart(&mut visitors.iter_mut().map(until_canceled).collect::<Vec<_>>())
     }
 
     fn group(&self, ordinal: u64) -> Option<u64> {

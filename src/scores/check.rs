@@ -1,6 +1,7 @@
 //! What every row must hold, on its way in and on its way out.
 
 use super::ScoreRow;
+use crate::selection::Candidate;
 
 /// Checks rows one after the other: influence is finite, and (source, position) grows.
 pub(super) struct RowCheck {
@@ -38,6 +39,11 @@ impl RowCheck {
             ),
             _ => format!("{record}: the metadata names {} source(s), counted from 0", self.sources),
         }
+    }
+
+    #[inline]
+    pub fn next_candidate(&mut self, candidate: &Candidate) -> Result<(), String> {
+        self.next(candidate.source, candidate.position, candidate.influence)
     }
 
     pub fn next_row(&mut self, row: &ScoreRow) -> Result<(), String> {

@@ -5,7 +5,7 @@ use super::set::tests::file;
 use super::writer::tests::{FORMATS, rows, written};
 use super::*;
 use crate::fuzz::{assert_names, mutate, run};
-use crate::selection::Candidates;
+use crate::selection::{Candidate, Candidates};
 
 /// Numbers of Thrift, of pages and of text that mean much.
 const WORDS: [&[u8]; 18] = [
@@ -38,7 +38,7 @@ fn a_mutated_scores_file_ends_in_rows_or_an_error() {
         let mut bytes = seed.clone();
         mutate(random, &mut bytes, &WORDS);
         let read = Scores::open(vec![file(NAME, *format, bytes)]).and_then(|scores| {
-            let (mut found, mut candidates) = (0, 0);
+            let (mut found, mut candidates, mut apart) = (0, 0, 0);
             scores.read(&mut |rows| {
                 assert!(rows.iter().all(|row| row.influence.is_finite()));
                 found += rows.len();
@@ -48,10 +48,16 @@ fn a_mutated_scores_file_ends_in_rows_or_an_error() {
                 candidates += some.len();
                 Ok(())
             })?;
-            Ok((found, candidates))
+            let visitor = |first, some: &[Candidate]| {
+                assert_eq!(first, apart);
+                apart += some.len() as u64;
+                Ok(())
+            };
+            scores.scan_apart(&mut [Box::new(visitor)])?;
+            Ok([found, candidates, apart as usize])
         });
         match read {
-            Ok((found, candidates)) => assert_eq!(found, candidates),
+            Ok(counts) => assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}"),
             Err(ref error) => assert_names(error, NAME),
         }
         read.is_ok()

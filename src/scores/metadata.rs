@@ -105,11 +105,15 @@ impl ScoresMetadata {
     /// The first field in which the two differ; the shard aside, and which copies of local files were read.
     pub(super) fn disagreement(&self, other: &ScoresMetadata) -> Option<Disagreement> {
         let value = |metadata: &ScoresMetadata| {
-            let sources = metadata.sources.iter().map(Source::of_any_copy).collect();
-            serde_json::to_value(ScoresMetadata { shard: None, sources, ..metadata.clone() })
-                .unwrap_or_default()
+            serde_json::to_value(ScoresMetadata { shard: None, ..metadata.of_any_copy() }).unwrap_or_default()
         };
         first_difference("", &value(self), &value(other))
+    }
+
+    /// The same whichever copies of local files are read.
+    pub fn of_any_copy(&self) -> ScoresMetadata {
+        let sources = self.sources.iter().map(Source::of_any_copy).collect();
+        ScoresMetadata { sources, ..self.clone() }
     }
 }
 

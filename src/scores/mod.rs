@@ -13,6 +13,7 @@ mod metadata;
 mod parquet_reader;
 mod parquet_schema;
 mod parquet_writer;
+mod row_groups;
 mod set;
 mod tsv_reader;
 mod tsv_writer;

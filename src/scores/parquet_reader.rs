@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::push_decoder::ParquetPushDecoderBuilder;
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder};
 use serde_json::Value;
@@ -49,7 +49,7 @@ struct Inlet<T> {
 
 /// An opened Parquet file of scores.
 pub(super) struct ParquetFile {
-    name: String,
+    pub name: String,
     content: Arc<dyn RandomRead>,
     footer: ArrowReaderMetadata,
 }
@@ -83,7 +83,7 @@ impl ParquetFile {
                     scope.spawn(move || {
                         for group in (first..groups).step_by(readers) {
                             // Nobody reads any more if this fails.
-                            if self.decode(columns, group, append, &outlet).is_err() {
+                            if self.send(columns, group, append, &outlet).is_err() {
                                 return;
                             }
                         }
@@ -109,48 +109,72 @@ impl ParquetFile {
         })
     }
 
+    /// Rows of each row group, as the footer tells.
+    pub fn rows_of_groups(&self) -> impl Iterator<Item = u64> {
+        let groups = self.footer.metadata().row_groups().iter();
+        groups.map(|group| u64::try_from(group.num_rows()).unwrap_or_default())
+    }
+
     /// Sends the rows of a row group, then `None`, or an error.
-    fn decode<T>(
+    fn send<T>(
         &self,
         columns: &[usize],
         group: usize,
         append: &impl Fn(&RecordBatch, &mut Vec<T>),
         outlet: &Outlet<T>,
     ) -> Result<(), SendError<Message<T>>> {
-        let failed = |error| not_readable(&self.name, error);
-        let schema = self.footer.metadata().file_metadata().schema_descr();
-        let mut decoder = match ParquetPushDecoderBuilder::new_with_metadata(self.footer.clone())
-            .with_projection(ProjectionMask::leaves(schema, columns.iter().copied()))
-            .with_row_groups(vec![group])
-            .with_batch_size(BATCH_ROWS)
-            .build()
-        {
-            Ok(decoder) => decoder,
-            Err(error) => return outlet.rows.send(Err(failed(error))),
-        };
-        let mut next = || -> Message<T> {
-            loop {
-                match decoded(|| decoder.try_decode()).map_err(failed)? {
-                    DecodeResult::NeedsData(ranges) => {
-                        let bytes = fetch(&self.name, self.content.as_ref(), &ranges)?;
-                        decoder.push_ranges(ranges, bytes).map_err(failed)?;
-                    }
-                    DecodeResult::Data(batch) => {
-                        let mut rows = outlet.room.try_recv().unwrap_or_default();
-                        rows.clear();
-                        append(&batch, &mut rows);
-                        return Ok(Some(rows));
-                    }
-                    DecodeResult::Finished => return Ok(None),
-                }
-            }
+        let mut batches = match self.group(columns, group) {
+            Ok(batches) => batches,
+            Err(error) => return outlet.rows.send(Err(error)),
         };
         loop {
-            let message = next();
+            let message = batches.next().map(|batch| {
+                batch.map(|batch| {
+                    let mut rows = outlet.room.try_recv().unwrap_or_default();
+                    rows.clear();
+                    append(&batch, &mut rows);
+                    rows
+                })
+            });
             let last = !matches!(message, Ok(Some(_)));
             outlet.rows.send(message)?;
             if last {
                 return Ok(());
+            }
+        }
+    }
+
+    /// The given columns of a row group.
+    pub fn group(&self, columns: &[usize], group: usize) -> Result<GroupBatches<'_>> {
+        let schema = self.footer.metadata().file_metadata().schema_descr();
+        let decoder = ParquetPushDecoderBuilder::new_with_metadata(self.footer.clone())
+            .with_projection(ProjectionMask::leaves(schema, columns.iter().copied()))
+            .with_row_groups(vec![group])
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| not_readable(&self.name, error))?;
+        Ok(GroupBatches { file: self, decoder })
+    }
+}
+
+/// A row group, batch by batch.
+pub(super) struct GroupBatches<'a> {
+    file: &'a ParquetFile,
+    decoder: ParquetPushDecoder,
+}
+
+impl GroupBatches<'_> {
+    pub fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let ParquetFile { name, content, .. } = self.file;
+        let failed = |error| not_readable(name, error);
+        loop {
+            match decoded(|| self.decoder.try_decode()).map_err(failed)? {
+                DecodeResult::NeedsData(ranges) => {
+                    let bytes = fetch(name, content.as_ref(), &ranges)?;
+                    self.decoder.push_ranges(ranges, bytes).map_err(failed)?;
+                }
+                DecodeResult::Data(batch) => return Ok(Some(batch)),
+                DecodeResult::Finished => return Ok(None),
             }
         }
     }

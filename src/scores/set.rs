@@ -5,10 +5,11 @@ use super::fetch::RandomRead;
 use super::metadata::{Counts, ScoresMetadata};
 use super::parquet_reader::ParquetFile;
 use super::parquet_schema::{CANDIDATE_COLUMNS, COLUMNS, append_rows};
+use super::row_groups::{RowGroup, visit, visitors};
 use super::tsv_reader::TsvFile;
 use super::{ScoreRow, ScoresFormat};
 use crate::error::{Error, Result};
-use crate::selection::{Candidate, Candidates};
+use crate::selection::{Candidate, Candidates, Visitor, scan_in_order};
 use crate::sequence::Shard;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -65,9 +66,9 @@ impl Scores {
         &self.metadata
     }
 
-    /// Whether this is one file with exactly this metadata, its shard included.
+    /// Whether this is one file with this metadata, its shard included; copies of local files aside.
     pub fn is_of(&self, metadata: &ScoresMetadata) -> bool {
-        matches!(self.parts.as_slice(), [part] if part.metadata == *metadata)
+        matches!(self.parts.as_slice(), [part] if part.metadata.of_any_copy() == metadata.of_any_copy())
     }
 
     /// What became of the records, summed over the parts: Parquet says it in the footer, TSV after the rows.
@@ -109,10 +110,7 @@ impl Candidates for Scores {
         let mut check = RowCheck::new(self.metadata.sources.len());
         for part in &self.parts {
             let mut checked = |candidates: &[Candidate]| {
-                candidates
-                    .iter()
-                    .try_for_each(|c| check.next(c.source, c.position, c.influence))
-                    .map_err(|e| part.wrong(&e))?;
+                candidates.iter().try_for_each(|c| check.next_candidate(c)).map_err(|e| part.wrong(&e))?;
                 visit(candidates)
             };
             match &part.form {
@@ -128,6 +126,32 @@ impl Candidates for Scores {
             }
         }
         Ok(())
+    }
+
+    fn visitors(&self) -> usize {
+        self.row_groups().map_or(1, |groups| visitors(groups.len()))
+    }
+
+    fn scan_apart(&self, visitors: &mut [Visitor<'_>]) -> Result<()> {
+        match self.row_groups() {
+            Some(groups) => visit(&groups, self.metadata.sources.len(), visitors),
+            None => scan_in_order(self, visitors),
+        }
+    }
+}
+
+impl Scores {
+    /// The row groups, where all parts are Parquet.
+    fn row_groups(&self) -> Option<Vec<RowGroup<'_>>> {
+        let (mut groups, mut first) = (Vec::new(), 0);
+        for part in &self.parts {
+            let Form::Parquet(file, _) = &part.form else { return None };
+            for (index, rows) in file.rows_of_groups().enumerate() {
+                groups.push(RowGroup { file, index, first, rows });
+                first = first.saturating_add(rows);
+            }
+        }
+        Some(groups)
     }
 }
 
@@ -185,7 +209,7 @@ fn check_complete(parts: &[Part]) -> Result<()> {
 }
 
 /// Appends the rows of a batch of [`CANDIDATE_COLUMNS`].
-fn append_candidates(batch: &RecordBatch, candidates: &mut Vec<Candidate>) {
+pub(super) fn append_candidates(batch: &RecordBatch, candidates: &mut Vec<Candidate>) {
     let source = batch.column(0).as_primitive::<UInt32Type>().values();
     let position = batch.column(1).as_primitive::<UInt64Type>().values();
     let record_hash = batch.column(2).as_primitive::<UInt64Type>().values();

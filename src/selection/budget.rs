@@ -2,8 +2,8 @@
 
 use super::allot::Allot;
 use super::keys::Key;
-use super::pool::{Amount, Candidate};
-use super::search::{Cells, Search, Window};
+use super::pool::Amount;
+use super::search::{Cells, Keyed, Search, Window};
 use crate::error::Result;
 
 /// The strata of a pool; under a cap, once more, what the cap leaves out of each; then, as one more, the excluded
@@ -35,7 +35,7 @@ impl Strata<'_> {
     }
 
     /// For a selection of so many records: the key of each stratum below which records are kept, and what is kept.
-    pub fn ends<K: Fn(u64, &Candidate) -> (u32, Key)>(
+    pub fn ends<K: Keyed>(
         &self,
         search: &Search<'_, K>,
         cells: &Cells,
@@ -61,7 +61,7 @@ impl Strata<'_> {
 
 /// The largest number of records whose selection has at most `residues`, with what is known of the keys at its ends.
 /// It can be zero.
-pub(super) fn records_within<K: Fn(u64, &Candidate) -> (u32, Key)>(
+pub(super) fn records_within<K: Keyed>(
     search: &Search<'_, K>,
     strata: &Strata<'_>,
     mut cells: Cells,
@@ -132,12 +132,7 @@ fn windows_between(strata: &Strata<'_>, cells: &Cells, low: &[u64], high: &[u64]
 }
 
 /// How many residues the selection of so many records has.
-fn exact<K: Fn(u64, &Candidate) -> (u32, Key)>(
-    search: &Search<'_, K>,
-    strata: &Strata<'_>,
-    cells: &Cells,
-    records: u64,
-) -> Result<u64> {
+fn exact<K: Keyed>(search: &Search<'_, K>, strata: &Strata<'_>, cells: &Cells, records: u64) -> Result<u64> {
     let (_, kept) = strata.ends(search, cells, records)?;
     Ok(kept.iter().map(|amount| amount.residues).sum())
 }

@@ -8,7 +8,7 @@ use super::keys::{
 use super::lengths::{LENGTH_BINS, bin_lengths, length_bin};
 use super::options::{Budget, Cap};
 use super::places::{Place, Places};
-use super::pool::{Amount, Candidate, Candidates, each};
+use super::pool::{Amount, Candidate, Candidates, each_apart};
 use super::rule::{By, Rule, Stratify};
 use super::search::{Limits, Search};
 use crate::error::Result;
@@ -70,17 +70,23 @@ impl Turns {
         pool: &dyn Candidates,
         budget: Budget,
         cap: u32,
-        rank: impl Fn(u64, &Candidate) -> Option<u32>,
+        rank: impl Fn(u64, &Candidate) -> Option<u32> + Sync,
     ) -> Result<Turns> {
+        let counted =
+            each_apart(pool, Default::default, |(turns, all): &mut (Vec<_>, u64), ordinal, candidate| {
+                *all += 1;
+                if let Some(rank) = rank(ordinal, candidate) {
+                    let turn = turn_of(rank, cap);
+                    turns.resize(turns.len().max(turn + 1), Amount::default());
+                    turns[turn] += Amount::one(candidate.residues);
+                }
+            })?;
         let (mut turns, mut all) = (vec![Amount::default()], 0);
-        each(pool, |ordinal, candidate| {
-            all += 1;
-            if let Some(rank) = rank(ordinal, candidate) {
-                let turn = turn_of(rank, cap);
-                turns.resize(turns.len().max(turn + 1), Amount::default());
-                turns[turn] += Amount::one(candidate.residues);
-            }
-        })?;
+        for (of_thread, records) in counted {
+            turns.resize(turns.len().max(of_thread.len()), Amount::default());
+            turns.iter_mut().zip(of_thread).for_each(|(sum, some)| *sum += some);
+            all += records;
+        }
         let mut within = Amount::default();
         let ends = turns.iter().position(|turn| {
             within += *turn;
@@ -289,7 +295,7 @@ fn ranges(
     limits: Limits,
     exclude: f64,
     stratify: Stratify,
-    within: impl Fn(u64, &Candidate) -> bool,
+    within: impl Fn(u64, &Candidate) -> bool + Sync,
 ) -> Result<(Key, Division)> {
     let (strata, equal_count) = match stratify {
         Stratify::Influence { strata, equal_count } => (strata, equal_count),

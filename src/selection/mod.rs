@@ -29,6 +29,6 @@ mod tests;
 
 pub use lengths::LengthHistogram;
 pub use options::{Budget, Cap, Shares, Strategy, StratifyBy};
-pub use pool::{Amount, Candidate, Candidates};
+pub use pool::{Amount, Candidate, Candidates, Visitor, scan_in_order};
 pub use rule::{By, Rule, Stratify};
 pub use selected::{Axis, Pick, Reason, Selection, Stratum, select};

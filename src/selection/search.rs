@@ -5,7 +5,7 @@
 //! every cell is a single key. Two passes do for keys that spread out; heavy ties take a third and a fourth.
 
 use super::keys::{Key, ORDINAL_BITS};
-use super::pool::{Amount, Candidate, Candidates, each};
+use super::pool::{Amount, Candidate, Candidates, each_apart};
 use crate::error::{Code, Error, Result};
 
 /// What a search may hold in memory.
@@ -76,6 +76,11 @@ pub(super) fn pool_changed() -> Error {
     Error::new(Code::SourceChanged, "the scores changed while they were read")
 }
 
+/// The class of a record, and its key there.
+pub(super) trait Keyed: Fn(u64, &Candidate) -> (u32, Key) + Sync {}
+
+impl<K: Fn(u64, &Candidate) -> (u32, Key) + Sync> Keyed for K {}
+
 /// A search over one pool, under one assignment of records to classes and keys.
 pub(super) struct Search<'a, K> {
     pool: &'a dyn Candidates,
@@ -87,7 +92,7 @@ pub(super) struct Search<'a, K> {
     last_ordinal: u64,
 }
 
-impl<'a, K: Fn(u64, &Candidate) -> (u32, Key)> Search<'a, K> {
+impl<'a, K: Keyed> Search<'a, K> {
     /// Goes through the whole pool once. `priority_bits` holds the width of the priorities of each class.
     pub fn begin(
         pool: &'a dyn Candidates,
@@ -154,8 +159,8 @@ impl<'a, K: Fn(u64, &Candidate) -> (u32, Key)> Search<'a, K> {
                 (shift, start)
             })
             .collect();
-        let mut counters = vec![Amount::default(); counters_end];
-        each(self.pool, |ordinal, candidate| {
+        let zeros = || vec![Amount::default(); counters_end];
+        let counted = each_apart(self.pool, zeros, |counters, ordinal, candidate| {
             let (class, key) = (self.keyed)(ordinal, candidate);
             if let Some(i) = finder.find(class, key) {
                 let (shift, start) = layout[i];
@@ -163,6 +168,10 @@ impl<'a, K: Fn(u64, &Candidate) -> (u32, Key)> Search<'a, K> {
                     Amount::one(candidate.residues);
             }
         })?;
+        let mut counters = zeros();
+        for of_thread in counted {
+            counters.iter_mut().zip(of_thread).for_each(|(sum, some)| *sum += some);
+        }
         let mut cells = Vec::new();
         for ((class, window), (shift, start)) in finder.windows.iter().zip(layout) {
             let mut below = window.below;
@@ -180,13 +189,13 @@ impl<'a, K: Fn(u64, &Candidate) -> (u32, Key)> Search<'a, K> {
     }
 
     fn collect(&self, finder: &Finder<'_>) -> Result<Vec<Window>> {
-        let mut found = Vec::new();
-        each(self.pool, |ordinal, candidate| {
+        let found = each_apart(self.pool, Vec::new, |found, ordinal, candidate| {
             let (class, key) = (self.keyed)(ordinal, candidate);
             if let Some(i) = finder.find(class, key) {
                 found.push((i as u32, candidate.residues, key));
             }
         })?;
+        let mut found = found.concat();
         found.sort_unstable_by_key(|(window, _, key)| (*window, *key));
         let mut below = Amount::default();
         let cells = found.iter().enumerate().map(|(i, (window, residues, key))| {

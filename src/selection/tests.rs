@@ -7,7 +7,7 @@ use super::reference::plain;
 use super::rule::{By, Rule, Stratify};
 use super::search::Limits;
 use super::selected::select_within;
-use super::{Axis, Budget, Candidate, Candidates, LengthHistogram, Pick, Reason, Selection, select};
+use super::{Axis, Budget, Candidate, Candidates, LengthHistogram, Pick, Reason, Selection, Visitor, select};
 use crate::error::{Code, Result};
 use proptest::prelude::*;
 
@@ -17,6 +17,18 @@ pub(super) struct Sliced(pub Vec<Candidate>, pub Vec<Option<u64>>, pub usize);
 impl Candidates for Sliced {
     fn scan(&self, visit: &mut dyn FnMut(&[Candidate]) -> Result<()>) -> Result<()> {
         self.0.chunks(self.2).try_for_each(visit)
+    }
+
+    fn visitors(&self) -> usize {
+        3
+    }
+
+    /// The last slice first, to the visitors in turn.
+    fn scan_apart(&self, visitors: &mut [Visitor<'_>]) -> Result<()> {
+        let slices: Vec<_> = (0..).step_by(self.2).zip(self.0.chunks(self.2)).collect();
+        (0..).zip(slices.into_iter().rev()).try_for_each(|(i, (first, candidates)): (usize, _)| {
+            visitors[i % visitors.len()](first, candidates)
+        })
     }
 
     fn group(&self, ordinal: u64) -> Option<u64> {
