@@ -25,6 +25,7 @@ use crate::pipeline::{
     ScoreRequest, SelectRequest,
 };
 use crate::service::ServeOptions;
+use crate::storage::Location;
 use crate::train::TrainRequest;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use console::Console;
@@ -77,11 +78,11 @@ struct OutputOptions {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(after_help = examples::PRUNE)]
-    Prune(Scoring<PruneRequest>),
+    Prune(Resumable<PruneRequest>),
     #[command(after_help = examples::CURVATURE)]
-    Curvature(Job<CurvatureRequest>),
+    Curvature(Resumable<CurvatureRequest>),
     #[command(after_help = examples::SCORE)]
-    Score(Scoring<ScoreRequest>),
+    Score(Resumable<ScoreRequest>),
     #[command(after_help = examples::SELECT)]
     Select(Job<SelectRequest>),
     #[command(after_help = examples::MERGE)]
@@ -133,13 +134,25 @@ struct Job<R: Args> {
     server: ServerOptions,
 }
 
-// A job that scores, and how often it commits what is scored.
+// A job that goes through the model, and how often it commits what is done.
 #[derive(Debug, Args)]
-struct Scoring<R: Args> {
+struct Resumable<R: Args> {
     #[command(flatten)]
     job: Job<R>,
     #[command(flatten)]
-    commit: CommitOptions,
+    commit: Committing,
+}
+
+// When and where that is.
+#[derive(Debug, Default, Args)]
+struct Committing {
+    #[command(flatten)]
+    every: CommitOptions,
+
+    /// Commit below this folder, local or in object storage, and not beside the output: for attempts at a job that each have
+    /// another place to work in, as the tasks of Nextflow have; it is empty again once the job is done
+    #[arg(long, env = "BIOPRUNE_COMMIT_TO", value_name = "URI", help_heading = "Run")]
+    commit_to: Option<Location>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -20,8 +20,10 @@ pub enum ProgressStyle {
     None,
 }
 
-/// Often enough to see that a job lives, rare enough that a day's log stays short.
+/// Often enough to see that a job lives; and so long after the last one, as a share of what the stage has taken, that a day's
+/// log stays short.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+const LINE_SHARE: f64 = 1.0 / 60.0;
 
 pub(super) fn sink(style: ProgressStyle, bars: &MultiProgress) -> Arc<dyn ProgressSink> {
     match style {
@@ -44,19 +46,22 @@ pub(super) fn name(stage: Stage) -> &'static str {
     }
 }
 
-/// The rate and the time left, from what is done so far: `1.21 M tokens/s, 1 min 20 s left`.
+/// The rate and the time left, from what is done so far: `1.21 M tokens/s, 1 min 20 s left`; before these how much is done
+/// where the records are not counted: `18.3% of the input`.
 fn outlook(progress: &Progress) -> String {
     if progress.seconds <= 0.0 || progress.records == 0 {
         return String::new();
     }
     let mut parts = Vec::new();
+    if let (None, Some(done)) = (progress.total_records, progress.input_share) {
+        parts.push(format!("{:.1}% of the input", 100.0 * done));
+    }
     if progress.tokens > 0 {
         parts.push(format!("{} tokens/s", short(progress.tokens as f64 / progress.seconds)));
     } else {
         parts.push(format!("{} records/s", short(progress.records as f64 / progress.seconds)));
     }
-    if let Some(left) = progress.total_records.and_then(|total| total.checked_sub(progress.records)) {
-        let seconds = progress.seconds * left as f64 / progress.records as f64;
+    if let Some(seconds) = progress.seconds_left() {
         parts.push(format!("{} left", span(seconds.round())));
     }
     parts.join(", ")
@@ -101,7 +106,10 @@ impl ProgressSink for Lines {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         let due = match &*shown {
-            Some(before) if before.latest.stage == progress.stage => before.said.elapsed() >= LINE_EVERY,
+            Some(before) if before.latest.stage == progress.stage => {
+                before.said.elapsed()
+                    >= LINE_EVERY.max(Duration::from_secs_f64(progress.seconds * LINE_SHARE))
+            }
             Some(before) => {
                 text = closing_line(&before.latest) + "\n";
                 true
@@ -179,7 +187,8 @@ mod tests {
     use super::*;
 
     fn score(records: u64, total_records: Option<u64>, tokens: u64, seconds: f64) -> Progress {
-        Progress { stage: Stage::Score, records, total_records, tokens, seconds, batch_fill: None }
+        let (stage, input_share, batch_fill) = (Stage::Score, None, None);
+        Progress { stage, records, total_records, input_share, tokens, seconds, batch_fill }
     }
 
     #[test]
@@ -192,5 +201,10 @@ mod tests {
     fn a_stage_without_tokens_or_total_tells_records() {
         assert_eq!(line(&score(500, None, 0, 2.0)), "bioprune: score: 500 records, 250 records/s");
         assert_eq!(line(&score(0, Some(10), 0, 0.0)), "bioprune: score: 0 of 10 records (0.0%)");
+        let shard = Progress { input_share: Some(0.4), ..score(500, None, 24_000, 2.0) };
+        assert_eq!(
+            line(&shard),
+            "bioprune: score: 500 records, 40.0% of the input, 12.0 k tokens/s, 3.0 s left"
+        );
     }
 }

@@ -2,38 +2,39 @@
 
 use super::console::Console;
 use super::summary::Summary;
-use super::{Command, Job, Scoring, evaluate, generate, health, models, remote, signals, train, with_server};
+use super::{
+    Command, Committing, Job, Resumable, evaluate, generate, health, models, remote, signals, train,
+    with_server,
+};
 use crate::error::Result;
 use crate::jobs::JobRequest;
-use crate::pipeline::{self, CancelToken, CommitOptions, Context};
+use crate::pipeline::{self, CancelToken, CommitTo, Context};
 use crate::service;
 use crate::storage::Storage;
 use serde::Serialize;
 
 pub(super) fn run(command: Command, console: &Console) -> Result<()> {
     match command {
-        Command::Prune(Scoring { job, commit }) => {
+        Command::Prune(Resumable { job, commit }) => {
             job.run(console, commit, JobRequest::Prune, pipeline::prune)
         }
-        Command::Curvature(job) => {
-            job.run(console, CommitOptions::default(), JobRequest::Curvature, pipeline::curvature)
+        Command::Curvature(Resumable { job, commit }) => {
+            job.run(console, commit, JobRequest::Curvature, pipeline::curvature)
         }
-        Command::Score(Scoring { job, commit }) => {
+        Command::Score(Resumable { job, commit }) => {
             job.run(console, commit, JobRequest::Score, pipeline::score)
         }
-        Command::Select(job) => {
-            job.run(console, CommitOptions::default(), JobRequest::Select, pipeline::select)
-        }
+        Command::Select(job) => job.run(console, Committing::default(), JobRequest::Select, pipeline::select),
         Command::Merge(request) => {
-            here(console, CommitOptions::default(), |context| pipeline::merge(&request, context))
+            here(console, Committing::default(), |context| pipeline::merge(&request, context))
         }
         Command::Jobs(command) => remote::jobs(&command, console),
         Command::Train(request) => train::run(&request, console),
         Command::Embed(request) => {
-            here(console, CommitOptions::default(), |context| pipeline::embed(&request, context))
+            here(console, Committing::default(), |context| pipeline::embed(&request, context))
         }
         Command::Probe(request) => {
-            here(console, CommitOptions::default(), |context| pipeline::probe(&request, context))
+            here(console, Committing::default(), |context| pipeline::probe(&request, context))
         }
         Command::Evaluate(request) => evaluate::run(&request, console),
         Command::Serve(options) => {
@@ -53,7 +54,7 @@ impl<R: clap::Args> Job<R> {
     fn run<S: Summary + Serialize>(
         self,
         console: &Console,
-        commit: CommitOptions,
+        commit: Committing,
         request: impl FnOnce(R) -> JobRequest,
         job: impl FnOnce(&R, &Context) -> Result<S>,
     ) -> Result<()> {
@@ -67,15 +68,17 @@ impl<R: clap::Args> Job<R> {
 /// Runs a job in this process, with progress on stderr, and tells what came of it.
 fn here<S: Summary + Serialize>(
     console: &Console,
-    commit: CommitOptions,
+    commit: Committing,
     job: impl FnOnce(&Context) -> Result<S>,
 ) -> Result<()> {
     let cancel = CancelToken::default();
     signals::cancel_on_signal(cancel.clone())?;
     let summary = {
         // dropped before the summary: the last line of progress comes first
-        let context = Context::new(&Storage::from_env()?, console.progress(), cancel, commit.interval());
-        job(&context)?
+        let context =
+            Context::new(&Storage::from_env()?, console.progress(), cancel, commit.every.interval());
+        let context = Context { commit_to: commit.commit_to.map(CommitTo::new), ..context };
+        context.ended(job(&context))?
     };
     console.summary(&summary)
 }

@@ -46,11 +46,12 @@ fn rate_row(summary: &ScoreSummary) -> Row {
         0 => "by an earlier run, whose scores were used again".to_string(),
         tokens => format!("{} tokens at {} tokens/s", grouped(tokens), short(summary.tokens_per_second)),
     };
-    let how = match (summary.tokens, summary.reused) {
-        (0, _) | (_, 0) => how,
-        (_, reused) => format!("{how} ({} by an earlier run)", grouped(reused)),
-    };
+    let how = if summary.tokens == 0 { how } else { with_reused(how, summary.reused) };
     ("scored", format!("{}, {how}", counted(summary.counts.scored, "record")))
+}
+
+fn with_reused(how: String, records: u64) -> String {
+    if records == 0 { how } else { format!("{how} ({} by an earlier run)", grouped(records)) }
 }
 
 fn kept_row(summary: &SelectSummary) -> Row {
@@ -64,7 +65,8 @@ fn kept_row(summary: &SelectSummary) -> Row {
 }
 
 fn sampled_row(summary: &CurvatureSummary) -> Row {
-    ("curvature", format!("from {}", counted(summary.sampled, "record")))
+    let from = format!("from {}", counted(summary.sampled, "record"));
+    ("curvature", with_reused(from, summary.reused))
 }
 
 impl Summary for CurvatureSummary {

@@ -4,6 +4,7 @@ use super::{CurvatureForm, Damping, Objective, Sample};
 use crate::error::{Error, Result};
 use crate::sequence::{InputOptions, Shard, Source};
 use safetensors::tensor::{Dtype, TensorView};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use xxhash_rust::xxh3::Xxh3;
@@ -49,12 +50,21 @@ impl CurvatureMetadata {
 
     /// Whether both are of one curvature; their shards may differ, and which copies of local files were read.
     pub fn adds_up_with(&self, other: &CurvatureMetadata) -> bool {
-        let of_any_part = |metadata: &CurvatureMetadata| CurvatureMetadata {
-            sources: metadata.sources.iter().map(Source::of_any_copy).collect(),
-            shard: None,
-            ..metadata.clone()
-        };
-        of_any_part(self) == of_any_part(other)
+        let whole =
+            |metadata: &CurvatureMetadata| CurvatureMetadata { shard: None, ..metadata.of_any_copy() };
+        whole(self) == whole(other)
+    }
+
+    /// The same whichever copies of local files are read.
+    pub fn of_any_copy(&self) -> CurvatureMetadata {
+        let sources = self.sources.iter().map(Source::of_any_copy).collect();
+        CurvatureMetadata { sources, ..self.clone() }
+    }
+}
+
+impl AsRef<CurvatureMetadata> for CurvatureMetadata {
+    fn as_ref(&self) -> &CurvatureMetadata {
+        self
     }
 }
 
@@ -107,6 +117,12 @@ impl CurvatureSum {
         Ok(())
     }
 
+    /// Leaves the sum of no record.
+    pub fn clear(&mut self) {
+        self.sum.fill(0);
+        self.count = 0;
+    }
+
     pub fn hidden_size(&self) -> usize {
         self.hidden_size
     }
@@ -132,10 +148,11 @@ impl CurvatureSum {
         format!("xxh3:{:032x}", hash.digest128())
     }
 
-    /// A safetensors file: `sum_high` (I64) and `sum_low` (U64), `[d, d]`, of the fixed-point sums, and the metadata.
+    /// A safetensors file: `sum_high` (I64) and `sum_low` (U64), `[d, d]`, of the fixed-point sums, and the metadata: those of a
+    /// curvature, or others that hold them.
     ///
     /// `F = (sum_high * 2^64 + sum_low) / 2^80 / count`.
-    pub fn to_bytes(&self, metadata: &CurvatureMetadata) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self, metadata: &impl Serialize) -> Result<Vec<u8>> {
         let low: Vec<u8> = self.sum.iter().flat_map(|sum| (*sum as u64).to_le_bytes()).collect();
         let high: Vec<u8> = self.sum.iter().flat_map(|sum| ((*sum >> 64) as i64).to_le_bytes()).collect();
         let shape = vec![self.hidden_size, self.hidden_size];
@@ -153,7 +170,10 @@ impl CurvatureSum {
     }
 
     /// Reads what [`Self::to_bytes`] wrote; `file` is its name in errors.
-    pub fn from_bytes(bytes: &[u8], file: &str) -> Result<(CurvatureSum, CurvatureMetadata)> {
+    pub fn from_bytes<M: DeserializeOwned + AsRef<CurvatureMetadata>>(
+        bytes: &[u8],
+        file: &str,
+    ) -> Result<(CurvatureSum, M)> {
         let bad = |what: String| Error::bad_input(format!("{file} is not a bioprune curvature file: {what}"));
         let (_, header) =
             safetensors::SafeTensors::read_metadata(bytes).map_err(|error| bad(error.to_string()))?;
@@ -161,11 +181,11 @@ impl CurvatureSum {
         let json = header.metadata().as_ref().and_then(|map| map.get(METADATA_KEY));
         let json = json.ok_or_else(|| bad(format!("it has no metadata under `{METADATA_KEY}`")))?;
         let File { count, fraction_bits, metadata } =
-            serde_json::from_str::<File<CurvatureMetadata>>(json).map_err(|error| bad(error.to_string()))?;
-        if metadata.schema_version != SCHEMA_VERSION || fraction_bits != FRACTION_BITS {
+            serde_json::from_str::<File<M>>(json).map_err(|error| bad(error.to_string()))?;
+        let schema_version = metadata.as_ref().schema_version;
+        if schema_version != SCHEMA_VERSION || fraction_bits != FRACTION_BITS {
             return Err(bad(format!(
-                "schema version {} with {fraction_bits} fraction bits; this program reads version {SCHEMA_VERSION} with {FRACTION_BITS}",
-                metadata.schema_version
+                "schema version {schema_version} with {fraction_bits} fraction bits; this program reads version {SCHEMA_VERSION} with {FRACTION_BITS}"
             )));
         }
         let words = |name: &str, dtype: Dtype| {
@@ -253,7 +273,7 @@ pub(super) mod tests {
         (0..9).map(|i| ((i * 31 + seed * 17) % 23) as f32 * 1.37e-4 - 1e-3).collect()
     }
 
-    pub(in crate::influence) fn metadata() -> CurvatureMetadata {
+    pub(crate) fn metadata() -> CurvatureMetadata {
         CurvatureMetadata {
             schema_version: SCHEMA_VERSION,
             tool_version: "0".into(),
@@ -294,7 +314,7 @@ pub(super) mod tests {
         assert_eq!(CurvatureSum::from_bytes(&bytes, "f").unwrap(), (sum, metadata()));
         for broken in [&bytes[..bytes.len() - 1], &bytes[..10], b"nonsense"] {
             assert!(
-                CurvatureSum::from_bytes(broken, "f.safetensors")
+                CurvatureSum::from_bytes::<CurvatureMetadata>(broken, "f.safetensors")
                     .unwrap_err()
                     .message
                     .contains("f.safetensors")

@@ -33,7 +33,7 @@ fn a_mutated_curvature_file_ends_in_a_curvature_or_an_error() {
     run("curvature", |random| {
         let mut bytes = seeds[random.below(seeds.len())].clone();
         mutate(random, &mut bytes, &WORDS);
-        let (read, _) = match CurvatureSum::from_bytes(&bytes, NAME) {
+        let (read, _) = match CurvatureSum::from_bytes::<CurvatureMetadata>(&bytes, NAME) {
             Ok(read) => read,
             Err(error) => {
                 assert_names(&error, NAME);

@@ -19,6 +19,8 @@ mod gradient;
 mod options;
 mod scorer;
 
+#[cfg(test)]
+pub(crate) use curvature::tests::metadata;
 pub use curvature::{Curvature, CurvatureMetadata, CurvatureSum, ModelReference};
 pub use engine::{Accumulator, Engine, RecordScorer};
 pub use gradient::{Gradients, RecordGradient};

@@ -69,6 +69,11 @@ pub struct JobProgress {
     /// Records of this stage in all, where known
     #[schema(example = 6000)]
     pub total_records: Option<u64>,
+    /// The share of the stage's input that is behind, by its bytes as stored, where known; where an earlier run had done a
+    /// part, of what that left
+    #[serde(default)]
+    #[schema(example = 0.25)]
+    pub input_share: Option<f64>,
     /// Tokens done in this stage, each mask pass counted
     #[schema(example = 1_260_000)]
     pub tokens: u64,
@@ -81,7 +86,7 @@ pub struct JobProgress {
     /// Tokens per second in this stage
     #[schema(example = 100_800.0)]
     pub tokens_per_second: f64,
-    /// Seconds until this stage is done at its speed so far, where its records are counted
+    /// Seconds until this stage is done at its speed so far, by its records where they are counted, else by its input
     #[schema(example = 37.5)]
     pub eta_seconds: Option<f64>,
     /// How full the batches so far were: their mean share of `max_batch_tokens`
@@ -92,20 +97,16 @@ pub struct JobProgress {
 impl From<&Progress> for JobProgress {
     fn from(progress: &Progress) -> Self {
         let rate = |count: u64| if progress.seconds > 0.0 { count as f64 / progress.seconds } else { 0.0 };
-        let records_per_second = rate(progress.records);
-        let eta_seconds = progress
-            .total_records
-            .filter(|_| records_per_second > 0.0)
-            .map(|total| total.saturating_sub(progress.records) as f64 / records_per_second);
         JobProgress {
             stage: progress.stage,
             records: progress.records,
             total_records: progress.total_records,
+            input_share: progress.input_share,
             tokens: progress.tokens,
             seconds: progress.seconds,
-            records_per_second,
+            records_per_second: rate(progress.records),
             tokens_per_second: rate(progress.tokens),
-            eta_seconds,
+            eta_seconds: progress.seconds_left(),
             batch_fill: progress.batch_fill,
         }
     }
@@ -117,6 +118,7 @@ impl From<&JobProgress> for Progress {
             stage: progress.stage,
             records: progress.records,
             total_records: progress.total_records,
+            input_share: progress.input_share,
             tokens: progress.tokens,
             seconds: progress.seconds,
             batch_fill: progress.batch_fill,
@@ -199,6 +201,7 @@ mod tests {
             stage: Stage::Score,
             records: 1500,
             total_records: Some(6000),
+            input_share: Some(0.2),
             tokens: 1_260_000,
             seconds: 12.5,
             batch_fill: Some(0.9),
@@ -207,7 +210,10 @@ mod tests {
         assert_eq!((told.records_per_second, told.eta_seconds), (120.0, Some(37.5)));
         assert_eq!(Progress::from(&told), progress);
         let unknown = JobProgress::from(&Progress { total_records: None, ..progress.clone() });
-        assert_eq!(unknown.eta_seconds, None);
+        assert_eq!(unknown.eta_seconds, Some(50.0));
+        let unread =
+            JobProgress::from(&Progress { total_records: None, input_share: None, ..progress.clone() });
+        assert_eq!(unread.eta_seconds, None);
         let begun = JobProgress::from(&Progress { records: 0, tokens: 0, seconds: 0.0, ..progress });
         assert_eq!((begun.tokens_per_second, begun.eta_seconds), (0.0, None));
     }
@@ -220,6 +226,7 @@ mod tests {
             sampled: 5,
             mean: 0.5,
             counts: Counts::default(),
+            reused: 0,
             seconds: 1.0,
         };
         let score = ScoreSummary {

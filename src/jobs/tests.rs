@@ -53,6 +53,7 @@ impl Runner for FakeRunner {
             stage: Stage::Select,
             records: 5,
             total_records: Some(10),
+            input_share: None,
             tokens: 0,
             seconds: 1.0,
             batch_fill: None,

@@ -1,10 +1,12 @@
 //! The curvature job, and reading curvature files back.
 
-use super::session::{Estimate, Session};
+use super::session::Session;
+use super::work_folder::clear_beside;
 use super::{Context, CurvatureRequest, CurvatureSummary};
 use crate::error::{Error, Result};
 use crate::influence::{CurvatureMetadata, CurvatureSum};
-use crate::storage::{Committed, Location, Storage};
+use crate::storage::{Committed, Location, Storage, io_error};
+use serde::de::DeserializeOwned;
 use std::io::Write;
 use std::time::Instant;
 
@@ -18,11 +20,10 @@ pub fn curvature(request: &CurvatureRequest, context: &Context) -> Result<Curvat
     let output: Location = request.output.parse()?;
     let session =
         Session::open(context, &request.inputs, &request.input, &request.model, &request.objective)?;
-    let Estimate { sum, counts, .. } = session.estimate(request.sample.sample, request.shard, false)?;
-    let metadata =
-        session.curvature_metadata(request.sample.curvature_form, request.sample.sample, request.shard);
-    write(&sum, &metadata, &output, &context.storage)?;
-    Ok(CurvatureSummary::of(&sum, counts, &session, &output, started.elapsed().as_secs_f64()))
+    let estimate = session.estimate(&request.sample, request.shard, &output, false)?;
+    write(&estimate.sum, &estimate.metadata, &output, &context.storage)?;
+    clear_beside(&output, context)?;
+    Ok(estimate.summary(&session, &output, started.elapsed().as_secs_f64()))
 }
 
 pub(super) fn write(
@@ -32,17 +33,20 @@ pub(super) fn write(
     storage: &Storage,
 ) -> Result<Committed> {
     let mut writer = storage.create(output)?;
-    writer.write_all(&sum.to_bytes(metadata)?).map_err(|error| crate::storage::io_error(output, error))?;
+    writer.write_all(&sum.to_bytes(metadata)?).map_err(|error| io_error(output, error))?;
     writer.commit()
 }
 
-pub(super) fn read(location: &Location, storage: &Storage) -> Result<(CurvatureSum, CurvatureMetadata)> {
+pub(super) fn read<M: DeserializeOwned + AsRef<CurvatureMetadata>>(
+    location: &Location,
+    storage: &Storage,
+) -> Result<(CurvatureSum, M)> {
     CurvatureSum::from_bytes(&storage.get_small(location, MAX_FILE_BYTES)?, location.as_str())
 }
 
 /// Reads a curvature for scoring: it must be whole, and of the model and the objective that score.
 pub(super) fn read_for(location: &Location, session: &Session) -> Result<(CurvatureSum, CurvatureMetadata)> {
-    let (sum, metadata) = read(location, &session.context.storage)?;
+    let (sum, metadata): (_, CurvatureMetadata) = read(location, &session.context.storage)?;
     if let Some(shard) = metadata.shard {
         return Err(Error::bad_input(format!(
             "{location} is part {shard} of a curvature: put the parts together with `bioprune merge` first"

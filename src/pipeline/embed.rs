@@ -92,12 +92,12 @@ pub fn embed(request: &EmbedRequest, context: &Context) -> Result<EmbedSummary> 
     let mut reading = session.reading(request.shard);
     let worker = || Embedder::new(&session, request.per_residue);
     let workers = std::iter::repeat_with(worker).take(session.threads).collect();
-    let mut tracker = session.tracker(Stage::Embed, None);
+    let mut tracker = session.tracker(Stage::Embed, None, request.shard, None);
     let next = || session.encoded(&mut reading, |_| true);
     in_order(workers, &context.cancel, next, |rows: Vec<Row>| {
         let tokens = rows.iter().map(|row| u64::from(row.tokens)).sum();
         writer.write(&rows)?;
-        tracker.advance(rows.len() as u64, tokens)
+        tracker.advance_to(rows.last().map(|row| row.record.place()), rows.len() as u64, tokens)
     })?;
     let (tokens, seconds) = tracker.finish();
     let counts = reading.into_counts();

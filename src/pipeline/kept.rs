@@ -1,18 +1,16 @@
 //! Gradients of the curvature sample, kept on disk: scoring reads them back, so that their records go through the
 //! encoder once instead of twice.
 
+use super::reading::Place;
 use crate::error::Result;
 use crate::influence::RecordGradient;
-use crate::spill::{Place, Shelf, room};
+use crate::spill::{self, Shelf, room};
 use std::collections::HashMap;
-
-/// Source and position of a record.
-pub(super) type Key = (u32, u64);
 
 /// Keeps the gradients that one worker computes.
 pub(super) struct Keeper {
     shelf: Shelf,
-    records: Vec<(Key, f64, Place)>,
+    records: Vec<(Place, f64, spill::Place)>,
 }
 
 /// All that was kept.
@@ -20,7 +18,7 @@ pub(super) struct Keeper {
 pub(super) struct Kept {
     shelves: Vec<Shelf>,
     /// Which shelf a record's gradient is in, its loss and its place there
-    records: HashMap<Key, (usize, f64, Place)>,
+    records: HashMap<Place, (usize, f64, spill::Place)>,
     /// How long it took to compute what was kept
     pub seconds: f64,
 }
@@ -32,7 +30,7 @@ impl Keeper {
         std::iter::repeat_with(move || Keeper { shelf: Shelf::new(each), records: Vec::new() }).take(workers)
     }
 
-    pub fn keep(&mut self, key: Key, gradient: &RecordGradient) {
+    pub fn keep(&mut self, key: Place, gradient: &RecordGradient) {
         let place = self.shelf.put([gradient.delta, gradient.hidden]);
         self.records.extend(place.map(|place| (key, gradient.loss, place)));
     }
@@ -59,7 +57,7 @@ impl Kept {
     /// The gradient of a record, of hidden states of size `d`, if it was kept; `numbers` is the memory that it is read into.
     pub fn gradient<'b>(
         &self,
-        key: Key,
+        key: Place,
         d: usize,
         numbers: &'b mut Vec<f32>,
     ) -> Result<Option<RecordGradient<'b>>> {

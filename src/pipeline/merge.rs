@@ -39,7 +39,7 @@ fn merge_curvatures(parts: &[Location], output: &Location, context: &Context) ->
     let mut whole: Option<(CurvatureSum, CurvatureMetadata, &Location)> = None;
     let mut shards: Vec<(Shard, &Location)> = Vec::new();
     for part in parts {
-        let (sum, metadata) = curvature::read(part, &context.storage)?;
+        let (sum, metadata): (_, CurvatureMetadata) = curvature::read(part, &context.storage)?;
         let shard = metadata.shard.ok_or_else(|| {
             Error::bad_input(format!(
                 "{part} is a whole curvature already; allowed are parts made with --shard I/N"

@@ -8,6 +8,7 @@ mod context;
 mod coreset;
 mod curvature;
 mod embed;
+mod estimate;
 mod evaluate;
 mod evidence;
 mod finished;
@@ -15,6 +16,7 @@ mod groups;
 mod kept;
 mod memory;
 mod merge;
+mod partial_sum;
 mod parts;
 mod passes;
 mod preset;
@@ -34,6 +36,7 @@ mod summary;
 mod tracker;
 mod train;
 mod validate;
+mod work_folder;
 mod workers;
 
 pub use crate::cancel::CancelToken;
@@ -62,3 +65,4 @@ pub use summary::{
 };
 pub use train::train;
 pub use validate::InvalidField;
+pub use work_folder::CommitTo;

@@ -1,8 +1,9 @@
 //! What a worker does with a batch in each of the two passes: add gradients to the curvature, and score.
 
 use super::Counts;
-use super::kept::{Keeper, Kept, Key};
-use super::reading::Encoded;
+use super::kept::{Keeper, Kept};
+use super::partial_sum::{Added, SharedSum};
+use super::reading::{Encoded, Place};
 use super::workers::Worker;
 use crate::batching::Example;
 use crate::error::{Error, Result};
@@ -11,18 +12,31 @@ use crate::scores::ScoreRow;
 
 pub(super) struct CurvatureWorker<'m> {
     pub accumulator: Accumulator<'m>,
+    pub shared: &'m SharedSum,
     pub keeper: Keeper,
 }
 
+/// Records of the curvature sample.
+pub(super) struct SampledBatch {
+    /// The first one and the last one, which may be in the sum already
+    pub span: (Place, Place),
+    /// Those that are not in the sum
+    pub records: Vec<(Place, Example)>,
+    pub counts: Counts,
+}
+
 impl Worker for CurvatureWorker<'_> {
-    type Batch = Vec<(Key, Example)>;
-    type Output = (u64, u64);
+    type Batch = SampledBatch;
+    type Output = Added;
 
     fn run(&mut self, batch: Self::Batch) -> Result<Self::Output> {
-        let (keys, examples): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let SampledBatch { span, records, counts } = batch;
+        let (keys, examples): (Vec<_>, Vec<_>) = records.into_iter().unzip();
         let keep = |index: usize, gradient: &RecordGradient| self.keeper.keep(keys[index], gradient);
         self.accumulator.run(&examples, keep)?;
-        Ok((examples.len() as u64, examples.iter().map(|example| example.tokens() as u64).sum()))
+        self.shared.add(span, &mut self.accumulator.sum)?;
+        let tokens = examples.iter().map(|example| example.tokens() as u64).sum();
+        Ok(Added { last: span.1, records: keys.len() as u64, tokens, counts })
     }
 }
 
@@ -51,8 +65,7 @@ impl Worker for ScoreWorker<'_, '_> {
         // Records that go through the encoder, and which row each is
         let (mut examples, mut places) = (Vec::new(), Vec::new());
         for (record, example) in batch {
-            let kept =
-                self.kept.gradient((record.source, record.position), self.hidden_size, &mut self.numbers)?;
+            let kept = self.kept.gradient(record.place(), self.hidden_size, &mut self.numbers)?;
             let score = kept.and_then(|gradient| self.scorer.of_gradient(&gradient));
             let tokens = example.record_tokens() as u32;
             if score.is_none() {

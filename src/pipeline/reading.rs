@@ -6,6 +6,9 @@ use crate::sequence::{Dataset, InputOptions, OnBadRecord, OnLong, Record, Record
 use crate::tokenizer::Tokenizer;
 use std::borrow::Cow;
 
+/// (source, position) of a record.
+pub(super) type Place = (u32, u64);
+
 /// A record ready to be scored.
 pub(super) struct Encoded {
     pub source: u32,
@@ -18,6 +21,10 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
+    pub fn place(&self) -> Place {
+        (self.source, self.position)
+    }
+
     pub fn id(&self) -> &[u8] {
         self.header.split(u8::is_ascii_whitespace).next().unwrap_or_default()
     }

@@ -39,10 +39,12 @@ impl Draw {
             Sample::Share(share) if share >= 1.0 => Ok((Draw::All, None)),
             Sample::Share(share) => Ok((Draw::Below((share * 2f64.powi(64)) as u64), None)),
             Sample::Records(wanted) => {
-                let mut tracker = Tracker::new(context, Stage::Scan, None);
+                let mut tracker =
+                    Tracker::new(context, Stage::Scan, None).through(dataset.extent(None), None);
                 let (mut lowest, mut records) = (BinaryHeap::new(), 0);
                 for record in dataset.records(None) {
-                    let key = key(&record?, seed);
+                    let record = record?;
+                    let key = key(&record, seed);
                     if (lowest.len() as u64) < wanted {
                         lowest.push(key);
                     } else if let Some(mut highest) = lowest.peek_mut()
@@ -50,7 +52,7 @@ impl Draw {
                     {
                         *highest = key;
                     }
-                    tracker.advance(1, 0)?;
+                    tracker.advance_to(Some((record.source, record.position)), 1, 0)?;
                     records += 1;
                 }
                 tracker.finish();

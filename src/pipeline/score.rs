@@ -1,11 +1,12 @@
 //! The scoring job.
 
+use super::estimate::Estimate;
 use super::evidence::observation;
 use super::kept::Kept;
 use super::parts::Parts;
-use super::session::{Estimate, Session};
+use super::session::Session;
 use super::validate::check_estimator;
-use super::{Context, Counts, CurvatureSummary, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
+use super::{Context, Counts, ScoreOptions, ScoreRequest, ScoreSummary, curvature};
 use crate::confounds::Observer;
 use crate::error::{Error, Result};
 use crate::influence::{Curvature, CurvatureMetadata, CurvatureSum, Estimator};
@@ -36,11 +37,7 @@ pub fn score(request: &ScoreRequest, context: &Context) -> Result<ScoreSummary> 
         }
         None => {
             // All shards must score with one curvature: it is estimated over all records.
-            let Estimate { sum, kept, .. } =
-                session.estimate(request.sample.sample, None, request.shard.is_none())?;
-            let form = request.sample.curvature_form;
-            let metadata = session.curvature_metadata(form, request.sample.sample, None);
-            Basis { sum, metadata, kept }
+            session.estimate(&request.sample, None, &output, request.shard.is_none())?.into()
         }
     };
     let mut observer = Observer::default();
@@ -59,6 +56,12 @@ pub(super) struct Basis {
     pub metadata: CurvatureMetadata,
     /// Gradients of its sample, where it was estimated just now
     pub kept: Kept,
+}
+
+impl From<Estimate> for Basis {
+    fn from(Estimate { sum, metadata, kept, .. }: Estimate) -> Self {
+        Basis { sum, metadata, kept }
+    }
 }
 
 /// What [`write`] did.
@@ -99,7 +102,7 @@ pub(super) fn write(
     let curvature = Curvature::new(&basis.sum, basis.metadata.form, options.damping)?;
     let with = (&curvature, &basis.kept);
     let sink = session.context.storage.create(output)?;
-    let mut parts = Parts::of(output, &metadata, session.context);
+    let mut parts = Parts::of(output, &metadata, session.context)?;
     let writer = ScoresWriter::create(sink, ScoresFormat::of_name(output.file_name())?, metadata)?;
     write_in_parts(session, with, options.estimator, shard, &mut parts, writer, observe)
         .inspect_err(|error| parts.give_up(error))
@@ -178,25 +181,6 @@ impl ScoreSummary {
             tokens_per_second: 0.0,
             confounds: None,
             seconds: 0.0,
-        }
-    }
-}
-
-impl CurvatureSummary {
-    pub(super) fn of(
-        sum: &CurvatureSum,
-        counts: Counts,
-        session: &Session,
-        output: &Location,
-        seconds: f64,
-    ) -> Self {
-        CurvatureSummary {
-            curvature: output.to_string(),
-            model: session.model.info.name.clone(),
-            sampled: sum.count,
-            mean: sum.mean(),
-            counts,
-            seconds,
         }
     }
 }

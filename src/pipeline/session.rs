@@ -1,20 +1,19 @@
 //! What curvature and scoring share: a model, a dataset, and records going through the workers in batches.
 
 use super::choose::{AUTO, check_kind, choose};
-use super::kept::{Keeper, Kept};
+use super::kept::Kept;
 use super::memory::{self, Need};
 use super::parts::Found;
-use super::passes::{CurvatureWorker, ScoreWorker, ScoredBatch};
-use super::reading::{Encoded, Reading};
+use super::passes::{ScoreWorker, ScoredBatch};
+use super::reading::{Encoded, Place, Reading};
 use super::sample::Draw;
 use super::tracker::Tracker;
 use super::workers::in_order;
-use super::{Context, Counts, ModelOptions, ObjectiveOptions, Stage};
+use super::{Context, Counts, ModelOptions, ObjectiveOptions, SampleOptions, Stage};
 use crate::batching::Example;
 use crate::error::{Error, Result};
 use crate::influence::{
-    Curvature, CurvatureForm, CurvatureMetadata, CurvatureSum, Engine, Estimator, ModelReference, Objective,
-    PAPER_TOKENS, Sample, Task,
+    Curvature, CurvatureMetadata, Engine, Estimator, ModelReference, Objective, PAPER_TOKENS, Sample, Task,
 };
 use crate::model::{self, Model, ModelInfo, Placement, Weights, family};
 use crate::report::quantity::counted;
@@ -39,20 +38,11 @@ pub(super) struct Session<'a> {
     input: &'a InputOptions,
     max_batch_tokens: usize,
     /// Bytes that gradients of the curvature sample may take in a temporary file
-    scratch: u64,
+    pub scratch: u64,
     /// Records of the dataset, once a pass has counted them
-    records: OnceLock<u64>,
+    pub records: OnceLock<u64>,
     /// The curvature sample, once it is drawn
     drawn: OnceLock<(Sample, Draw)>,
-}
-
-/// What the pass over the curvature sample gives.
-pub(super) struct Estimate {
-    pub sum: CurvatureSum,
-    /// What became of the sampled records
-    pub counts: Counts,
-    /// Gradients for the pass that scores
-    pub kept: Kept,
 }
 
 impl<'a> Session<'a> {
@@ -139,12 +129,7 @@ impl<'a> Session<'a> {
         ModelReference { name: self.model.info.name.clone(), digest: self.model.info.digest.clone() }
     }
 
-    pub fn curvature_metadata(
-        &self,
-        form: CurvatureForm,
-        sample: Sample,
-        shard: Option<Shard>,
-    ) -> CurvatureMetadata {
+    pub fn curvature_metadata(&self, sample: &SampleOptions, shard: Option<Shard>) -> CurvatureMetadata {
         CurvatureMetadata {
             schema_version: CurvatureMetadata::SCHEMA_VERSION,
             tool_version: env!("CARGO_PKG_VERSION").to_string(),
@@ -153,54 +138,15 @@ impl<'a> Session<'a> {
             objective: self.task.objective,
             mask_passes: self.task.mask_passes,
             seed: self.task.seed,
-            form,
-            sample,
+            form: sample.curvature_form,
+            sample: sample.sample,
             input: self.input.clone(),
             sources: self.dataset.sources().to_vec(),
             shard,
         }
     }
 
-    /// The curvature over the sampled records of a shard. Their gradients are kept if they are `scored_next`.
-    pub fn estimate(&self, sample: Sample, shard: Option<Shard>, scored_next: bool) -> Result<Estimate> {
-        let seed = self.task.seed;
-        let draw = self.draw(sample)?;
-        let mut reading = self.reading(shard);
-        let mut sum = CurvatureSum::new(self.model.head.hidden_size);
-        let engine = Engine::new(&self.model)?;
-        let keepers = Keeper::for_workers(self.threads, if scored_next { self.scratch } else { 0 });
-        let worker = |keeper| {
-            let accumulator = engine.accumulator(self.context.cancel.clone())?;
-            Ok(CurvatureWorker { accumulator, keeper })
-        };
-        let workers = keepers.map(worker).collect::<Result<_>>()?;
-        let sampled = match sample {
-            Sample::Records(wanted) => self.records.get().map(|all| wanted.min(*all)),
-            Sample::All | Sample::Share(_) => None,
-        };
-        let mut tracker = self.tracker(Stage::Curvature, sampled.filter(|_| shard.is_none()));
-        let keyed = |encoded: Encoded, example| ((encoded.source, encoded.position), example);
-        let next = || self.batch(&mut reading, |record| draw.holds(record, seed), keyed);
-        let workers = in_order(workers, &self.context.cancel, next, |(records, tokens)| {
-            tracker.advance(records, tokens)
-        })?;
-        let (_, seconds) = tracker.finish();
-        workers.iter().try_for_each(|worker| sum.merge(&worker.accumulator.sum))?;
-        let mut kept: Kept = workers.into_iter().map(|worker| worker.keeper).collect();
-        if kept.len() > 0 {
-            kept.seconds = seconds;
-        }
-        if scored_next && self.scratch > 0 && (kept.len() as u64) < sum.count {
-            log::info!("gradients of {} of {} records are kept for their scores", kept.len(), sum.count);
-        }
-        let counts = reading.into_counts();
-        if draw == Draw::All && shard.is_none() {
-            self.records.get_or_init(|| counts.records);
-        }
-        Ok(Estimate { sum, counts, kept })
-    }
-
-    fn draw(&self, sample: Sample) -> Result<Draw> {
+    pub fn draw(&self, sample: Sample) -> Result<Draw> {
         if let Some((_, draw)) = self.drawn.get().filter(|(drawn, _)| *drawn == sample) {
             return Ok(*draw);
         }
@@ -231,22 +177,31 @@ impl<'a> Session<'a> {
         };
         let workers = (0..self.threads).map(worker).collect::<Result<_>>()?;
         let left = self.records.get().map(|all| all.saturating_sub(found.counts.records));
-        let mut tracker = self.tracker(Stage::Score, left.filter(|_| shard.is_none()));
+        let left = left.filter(|_| shard.is_none());
+        let mut tracker = self.tracker(Stage::Score, left, shard, found.last);
         let next = || {
             let batch = self.batch(&mut reading, |_| true, |encoded, example| (encoded, example))?;
             Ok(batch.map(|records| (records, reading.take_counts())))
         };
         in_order(workers, &self.context.cancel, next, |scored: ScoredBatch| {
             write(&scored.rows, &scored.counts)?;
-            tracker.advance(scored.counts.records, scored.tokens)
+            let last = scored.rows.last().map(|row| (row.source, row.position));
+            tracker.advance_to(last, scored.counts.records, scored.tokens)
         })?;
         let (tokens, seconds) = tracker.finish();
         Ok((reading.into_counts(), tokens, seconds + kept.seconds))
     }
 
-    /// Counts what goes through the encoder, batch by batch.
-    pub fn tracker(&self, stage: Stage, total_records: Option<u64>) -> Tracker<'_> {
+    /// Counts the records of a shard, or all, that go through the encoder batch by batch, after the one at `last`.
+    pub fn tracker(
+        &self,
+        stage: Stage,
+        total_records: Option<u64>,
+        shard: Option<Shard>,
+        last: Option<Place>,
+    ) -> Tracker<'_> {
         Tracker::new(self.context, stage, total_records)
+            .through(self.dataset.extent(shard), last)
             .in_batches(self.max_batch_tokens * self.task.passes())
     }
 
@@ -254,7 +209,7 @@ impl<'a> Session<'a> {
         self.reading_after(shard, None)
     }
 
-    fn reading_after(&self, shard: Option<Shard>, last: Option<(u32, u64)>) -> Reading<'_> {
+    pub fn reading_after(&self, shard: Option<Shard>, last: Option<Place>) -> Reading<'_> {
         let encoding = (&self.model.tokenizer, self.model.info.max_tokens as usize);
         Reading::new(&self.dataset, self.dataset.records_after(shard, last), encoding, self.input)
     }
@@ -275,7 +230,7 @@ impl<'a> Session<'a> {
     }
 
     /// The same as examples of the task.
-    fn batch<T>(
+    pub fn batch<T>(
         &self,
         reading: &mut Reading,
         wanted: impl FnMut(&crate::sequence::Record) -> bool,

@@ -4,12 +4,12 @@
 use super::kept::Kept;
 use super::score::Basis;
 use super::select::{open_own, output_file};
-use super::session::{Estimate, Session};
-use super::{
-    Context, Counts, CurvatureSummary, SampleOptions, ScoreOptions, ScoreSummary, curvature, parts, score,
-};
+use super::session::Session;
+use super::work_folder::clear_beside;
+use super::{Context, CurvatureSummary, SampleOptions, ScoreOptions, ScoreSummary, curvature, score};
 use crate::digest::sha256_of;
 use crate::error::{Code, Result};
+use crate::influence::CurvatureMetadata;
 use crate::report::OutputFile;
 use crate::scores::Scores;
 use crate::storage::{Location, ObjectInfo, io_error};
@@ -39,35 +39,39 @@ impl Steps<'_> {
     /// Estimates the curvature and scores all records, or takes what is there; `since` is when the job began.
     pub fn run(&self, since: Instant) -> Result<Stepped> {
         let curvature_at = self.folder.join(CURVATURE);
-        let (basis, counts, curvature_file) = self.curvature(&curvature_at)?;
-        let seconds = since.elapsed().as_secs_f64();
-        let curvature = counts
-            .map(|counts| CurvatureSummary::of(&basis.sum, counts, self.session, &curvature_at, seconds));
+        let (basis, curvature, curvature_file) = self.curvature(&curvature_at, since)?;
         let scores_at = self.folder.join(SCORES);
         let (score, scores_file) = self.scores(&basis, &scores_at)?;
         let scores = open_own(&scores_at, self.session.context)?;
         Ok(Stepped { curvature, score, scores, files: vec![curvature_file, scores_file] })
     }
 
-    /// The curvature of an earlier run if it is the one asked for, else a new one with the counts of its records.
-    fn curvature(&self, location: &Location) -> Result<(Basis, Option<Counts>, OutputFile)> {
+    /// The curvature of an earlier run if it is the one asked for, else a new one with what is to be said of it.
+    fn curvature(
+        &self,
+        location: &Location,
+        since: Instant,
+    ) -> Result<(Basis, Option<CurvatureSummary>, OutputFile)> {
         let Steps { session, sample, .. } = self;
         let storage = &session.context.storage;
-        let wanted = session.curvature_metadata(sample.curvature_form, sample.sample, None);
+        let wanted = session.curvature_metadata(sample, None);
         if let Some(info) = left_by_earlier_run(location, session.context)? {
-            match curvature::read(location, storage) {
+            match curvature::read::<CurvatureMetadata>(location, storage) {
                 Ok((sum, metadata)) if metadata == wanted => {
                     log::info!("{location} is used again");
                     storage.adopt(location);
                     let file = digest(&info, session.context)?;
+                    clear_beside(location, session.context)?;
                     return Ok((Basis { sum, metadata, kept: Kept::default() }, None, file));
                 }
                 _ => log::info!("{location} is of another run and is replaced"),
             }
         }
-        let Estimate { sum, counts, kept } = session.estimate(sample.sample, None, true)?;
-        let file = output_file(&curvature::write(&sum, &wanted, location, storage)?);
-        Ok((Basis { sum, metadata: wanted, kept }, Some(counts), file))
+        let estimate = session.estimate(sample, None, location, true)?;
+        let file = output_file(&curvature::write(&estimate.sum, &estimate.metadata, location, storage)?);
+        clear_beside(location, session.context)?;
+        let summary = estimate.summary(session, location, since.elapsed().as_secs_f64());
+        Ok((estimate.into(), Some(summary), file))
     }
 
     /// The scores of an earlier run if they are those asked for, else new ones.
@@ -81,7 +85,7 @@ impl Steps<'_> {
                     log::info!("{location} is used again");
                     session.context.storage.adopt(location);
                     let file = digest(&info, session.context)?;
-                    parts::clear_left(location, session.context)?;
+                    clear_beside(location, session.context)?;
                     return Ok((ScoreSummary::reused(location, session, scores.counts()?), file));
                 }
                 _ => log::info!("{location} is of another run and is replaced"),

@@ -19,6 +19,9 @@ pub struct CurvatureSummary {
     pub mean: f64,
     /// What became of the records
     pub counts: Counts,
+    /// Records of the sample that an earlier run had added and committed before it was killed or stopped
+    #[serde(default)]
+    pub reused: u64,
     /// Seconds that it took
     pub seconds: f64,
 }

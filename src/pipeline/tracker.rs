@@ -1,7 +1,9 @@
 //! Progress of one stage: counted always, told a few times a second, and a place to notice a cancellation.
 
+use super::reading::Place;
 use super::{Context, Progress, Stage};
 use crate::error::Result;
+use crate::sequence::Extent;
 use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -17,15 +19,46 @@ pub(super) struct Tracker<'a> {
     /// Tokens of a full batch; 0 where nothing goes in batches
     capacity: u64,
     batches: u64,
+    input: Option<Input>,
+}
+
+/// What a stage reads, and how far it is.
+struct Input {
+    extent: Extent,
+    /// The share that was done before
+    begun: f64,
+    place: Option<Place>,
 }
 
 impl<'a> Tracker<'a> {
     pub fn new(context: &'a Context, stage: Stage, total_records: Option<u64>) -> Self {
-        let progress =
-            Progress { stage, records: 0, total_records, tokens: 0, seconds: 0.0, batch_fill: None };
+        let progress = Progress {
+            stage,
+            records: 0,
+            total_records,
+            input_share: None,
+            tokens: 0,
+            seconds: 0.0,
+            batch_fill: None,
+        };
         context.progress.update(&progress);
         let started = Instant::now();
-        Tracker { context, progress, started, told: started, unseen: 0, capacity: 0, batches: 0 }
+        Tracker { context, progress, started, told: started, unseen: 0, capacity: 0, batches: 0, input: None }
+    }
+
+    /// Tells how far the stage is in what it reads too; it begins after the record at `last`.
+    pub fn through(mut self, extent: Extent, last: Option<Place>) -> Self {
+        let begun = last.map_or(0.0, |(source, position)| extent.before(source, position));
+        self.input = Some(Input { extent, begun, place: None });
+        self
+    }
+
+    /// Counts records, the last of which is at `place`; an error once the job is canceled.
+    pub fn advance_to(&mut self, place: Option<Place>, records: u64, tokens: u64) -> Result<()> {
+        if let Some(input) = &mut self.input {
+            input.place = place.or(input.place);
+        }
+        self.advance(records, tokens)
     }
 
     /// Counts batches of so many tokens when they are full; each [`advance`](Self::advance) is one of them.
@@ -74,6 +107,10 @@ impl<'a> Tracker<'a> {
         if self.capacity > 0 && self.batches > 0 {
             let full = (self.capacity * self.batches) as f64;
             self.progress.batch_fill = Some(self.progress.tokens as f64 / full);
+        }
+        if let Some(Input { extent, begun, place: Some((source, position)) }) = &self.input {
+            let done = (extent.before(*source, *position) - begun) / (1.0 - begun);
+            self.progress.input_share = Some(done).filter(|done| *done > 0.0);
         }
         self.context.progress.update(&self.progress);
     }

@@ -3,7 +3,7 @@
 use super::detect::detect;
 use super::fasta::FastaRecords;
 use super::parquet::ParquetRecords;
-use super::shard::{Part, parts};
+use super::shard::{Extent, Part, parts};
 use super::text::TextRecords;
 use super::{Format, InputFormat, InputOptions, Record, Shard, Source};
 use crate::error::{Code, Error, Result};
@@ -112,6 +112,11 @@ impl Dataset {
 
     pub fn sources(&self) -> &[Source] {
         &self.sources
+    }
+
+    /// What tells how far a reading of a shard, or of all, is.
+    pub fn extent(&self, shard: Option<Shard>) -> Extent {
+        Extent::new(&self.sources, shard)
     }
 
     /// The records of a shard, or all, in (source, position) order. Reading runs ahead on a thread of its own.

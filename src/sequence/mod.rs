@@ -29,6 +29,7 @@ pub use dataset::{Dataset, Records};
 pub use options::{InputFormat, InputOptions, OnBadRecord, OnLong, Shard};
 pub(crate) use parquet_object::decoded;
 pub use record::{MAX_RECORD_BYTES, Record};
+pub use shard::Extent;
 pub use source::{Compression, Format, Source};
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Which bytes of which sources make a shard.
 
 use super::{Shard, Source};
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The bytes `range` of source number `source`, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,35 @@ pub(super) fn parts(sources: &[Source], shard: Option<Shard>) -> Vec<Part> {
         start += source.size;
     }
     parts
+}
+
+/// How far a reading of a shard, or of all, is by the bytes of its sources as they are stored.
+pub struct Extent {
+    sources: Arc<[Source]>,
+    parts: Vec<Part>,
+}
+
+impl Extent {
+    pub(super) fn new(sources: &Arc<[Source]>, shard: Option<Shard>) -> Extent {
+        Extent { sources: sources.clone(), parts: parts(sources, shard) }
+    }
+
+    /// The share that lies before the record at that (source, position). A source whose positions are no places in it counts
+    /// once it is behind.
+    pub fn before(&self, source: u32, position: u64) -> f64 {
+        let length = |part: &Part| part.range.end - part.range.start;
+        let passed = |part: &Part| match part.source.cmp(&(source as usize)) {
+            Less => length(part),
+            Equal => {
+                let place = self.sources[part.source].stored_place(position).unwrap_or(part.range.start);
+                place.clamp(part.range.start, part.range.end) - part.range.start
+            }
+            Greater => 0,
+        };
+        let (before, all) =
+            self.parts.iter().fold((0, 0), |(before, all), part| (before + passed(part), all + length(part)));
+        before as f64 / all.max(1) as f64
+    }
 }
 
 fn cut(total: u64, shard: Shard) -> Range<u64> {
@@ -71,5 +102,31 @@ mod tests {
             }
         }
         assert_eq!(parts(&sources, None).len(), 4);
+    }
+
+    #[test]
+    fn a_reading_is_as_far_as_the_bytes_of_its_shard_that_lie_behind() {
+        let sources: Arc<[Source]> = Arc::new([
+            source(100, Compression::None),
+            source(60, Compression::Gzip),
+            source(40, Compression::Bgzf),
+        ]);
+        let all = Extent::new(&sources, None);
+        for (place, expected) in [
+            ((0, 0), 0.0),
+            ((0, 50), 0.25),
+            ((1, 0), 0.5),
+            // decompressed, so nobody knows
+            ((1, 1 << 40), 0.5),
+            ((2, 0), 0.8),
+            ((2, 20 << 16 | 77), 0.9),
+            ((2, 90 << 16), 1.0),
+        ] {
+            assert_eq!(all.before(place.0, place.1), expected, "{place:?}");
+        }
+        let half = Extent::new(&sources, Some(Shard { index: 1, count: 2 }));
+        assert_eq!((half.before(0, 25), half.before(0, 99), half.before(1, 0)), (0.25, 0.99, 1.0));
+        let none: Arc<[Source]> = Arc::new([]);
+        assert_eq!(Extent::new(&none, None).before(0, 0), 0.0);
     }
 }

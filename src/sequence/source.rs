@@ -57,6 +57,16 @@ impl Source {
         matches!(self.compression, Compression::None | Compression::Bgzf)
     }
 
+    /// The byte of the file, as stored, that `position` stands for, where that can be told.
+    pub(super) fn stored_place(&self, position: u64) -> Option<u64> {
+        match (self.format, self.compression) {
+            (Format::Parquet, _) => None,
+            (_, Compression::None) => Some(position),
+            (_, Compression::Bgzf) => Some(position >> 16),
+            (_, Compression::Gzip | Compression::Zstd) => None,
+        }
+    }
+
     /// A byte of the file from which on the record at `position` is found, and those after it: as close as is known. A
     /// record belongs where the line break before it lies, in BGZF where the block of that begins: a block before, if the
     /// record begins with its own.

@@ -95,6 +95,7 @@ fn progress() -> JobProgress {
         stage: Stage::Score,
         records: 1500,
         total_records: Some(6000),
+        input_share: Some(0.25),
         tokens: 1_260_000,
         seconds: 12.5,
         records_per_second: 120.0,
@@ -119,6 +120,7 @@ fn result(kind: JobKind, output: String) -> JobResult {
         sampled: 2000,
         mean: 3.1e-7,
         counts: counts(2000),
+        reused: 0,
         seconds: 17.5,
     };
     let score = |scores: String| ScoreSummary {

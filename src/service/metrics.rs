@@ -263,8 +263,17 @@ mod tests {
             (Stage::Score, 2, 20), // two threads may tell in another order
             (Stage::Score, 8, 80),
         ] {
-            let (total_records, batch_fill) = (None, Some(0.5));
-            sink.update(&Progress { stage, records, total_records, tokens, seconds: 1.0, batch_fill });
+            let (total_records, input_share, batch_fill) = (None, None, Some(0.5));
+            let seconds = 1.0;
+            sink.update(&Progress {
+                stage,
+                records,
+                total_records,
+                input_share,
+                tokens,
+                seconds,
+                batch_fill,
+            });
         }
         let records = |stage| metrics.records.with_label_values(&[stage]).get();
         let tokens = |stage| metrics.tokens.with_label_values(&[stage]).get();

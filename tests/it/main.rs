@@ -17,6 +17,7 @@ mod pipeline;
 mod probe;
 mod real_models;
 mod reference;
+mod resumed;
 mod second_opinion;
 mod service;
 mod service_fixture;

@@ -3,13 +3,14 @@
 use crate::reference::fixture;
 use bioprune::error::{Code, Result};
 use bioprune::pipeline::{
-    self, CancelToken, CommitOptions, Context, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
+    self, CancelToken, CommitOptions, Context, MergeRequest, Progress, ProgressSink, PruneRequest,
+    ScoreRequest, SelectRequest,
 };
 use bioprune::storage::Storage;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 fn context() -> Context {
@@ -18,7 +19,7 @@ fn context() -> Context {
 }
 
 /// RNA of many lengths and two families, some of it twice.
-fn records(count: usize) -> String {
+pub(crate) fn records(count: usize) -> String {
     let mut fasta = String::new();
     let mut state = 7u64;
     for index in 0..count {
@@ -33,20 +34,20 @@ fn records(count: usize) -> String {
     fasta
 }
 
-fn folder_with(name: &str, content: &str) -> (TempDir, PathBuf) {
+pub(crate) fn folder_with(name: &str, content: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
     (folder, path)
 }
 
-fn request<R: serde::de::DeserializeOwned>(base: Value, more: Value) -> R {
+pub(crate) fn request<R: serde::de::DeserializeOwned>(base: Value, more: Value) -> R {
     let mut fields = base;
     fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(fields).unwrap()
 }
 
-fn tiny() -> Value {
+pub(crate) fn tiny() -> Value {
     json!({"model": fixture("rna_fm/RNA-FM_tiny.pth"), "sample": "20", "threads": 2, "max_batch_tokens": 300})
 }
 
@@ -160,6 +161,34 @@ fn prune_is_score_and_select_and_its_coreset_repeats_the_input_in_order() {
     let matched = pipeline::select(&request::<SelectRequest>(matched, json!({})), &context()).unwrap();
     let ratio = matched.kept_residues as f64 / summary.select.kept_residues as f64;
     assert!(matched.kept == 15 && (0.9..1.1).contains(&ratio), "{ratio}");
+}
+
+/// What is told of the stages, as it comes.
+#[derive(Default)]
+struct Told(Mutex<Vec<Progress>>);
+
+impl ProgressSink for Told {
+    fn update(&self, progress: &Progress) {
+        self.0.lock().unwrap().push(progress.clone());
+    }
+}
+
+#[test]
+fn a_shard_whose_records_nobody_has_counted_tells_how_far_it_is_in_its_bytes() {
+    let (folder, input) = folder_with("rna.fa", &records(60));
+    let curvature = folder.path().join("c.safetensors");
+    let at = json!({"inputs": [input], "output": curvature, "sample": "all"});
+    pipeline::curvature(&request(tiny(), at), &context()).unwrap();
+    let told = Arc::new(Told::default());
+    let listening = Context { progress: told.clone(), ..context() };
+    let shard = json!({"inputs": [input], "output": folder.path().join("s.tsv"), "curvature": curvature,
+        "shard": "2/2"});
+    pipeline::score(&request::<ScoreRequest>(tiny(), shard), &listening).unwrap();
+    let told = told.0.lock().unwrap();
+    let shares: Vec<_> = told.iter().map(|progress| (progress.total_records, progress.input_share)).collect();
+    assert!(shares.iter().all(|(total, _)| total.is_none()), "{shares:?}");
+    assert!(shares.is_sorted(), "{shares:?}");
+    assert!(shares.last().is_some_and(|(_, share)| *share > Some(0.9)), "{shares:?}");
 }
 
 #[test]

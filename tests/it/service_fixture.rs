@@ -83,6 +83,7 @@ impl Runner for FakeEngine {
             stage: Stage::Select,
             records: 5,
             total_records: Some(10),
+            input_share: None,
             tokens: 50,
             seconds: 1.0,
             batch_fill: None,

@@ -264,14 +264,3 @@ fn health_models_metrics_and_docs_are_served_without_anything_from_outside() {
     assert!(page.body.contains("swagger-ui") && !page.body.contains("https://"), "{}", page.body);
     assert_eq!(server.get("/docs/swagger-ui-bundle.js").status, 200);
 }
-
-#[test]
-fn the_committed_openapi_document_is_the_one_that_is_served() {
-    let server = Server::start(&[]);
-    let committed =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json")).unwrap();
-    assert!(
-        server.get("/openapi.json").body == committed,
-        "openapi/openapi.json is not what the service serves; regenerate it: bioprune openapi > openapi/openapi.json"
-    );
-}

@@ -171,6 +171,31 @@ SCRIPT
   test "$(statuses busy)" = $'COMPLETED 3\nFAILED 2'
 }
 
+# A program whose first attempt is killed once a part of its scores is committed: the next one, in another folder, goes on.
+killed_goes_on() {
+  local killed=$work/killed
+  mkdir -p "$killed/bin"
+  cat > "$killed/bin/bioprune" << SCRIPT
+#!/usr/bin/env bash
+set -euo pipefail
+[ "\$1" = prune ] || exec "$program" "\$@"
+mkdir "$killed/begun" 2> /dev/null || exec "$program" -v "\$@"
+BIOPRUNE_MAX_BATCH_TOKENS=600 BIOPRUNE_COMMIT_EVERY=0 BIOPRUNE_THREADS=1 "$program" "\$@" &
+until compgen -G "$killed/committed/scores.parquet-*/*" > /dev/null; do sleep 0.01; done
+kill -KILL \$!
+exit 137
+SCRIPT
+  chmod +x "$killed/bin/bioprune"
+  printf 'sample,sequences\nset,set.fa\n' > "$work/killed.csv"
+  printf "env { BIOPRUNE_COMMIT_TO = '%s' }\n" "$killed/committed" > "$killed/config"
+  PATH=$killed/bin:$PATH nf killed v1 "$pipeline/main.nf" -c "$killed/config" -profile test --input "$work/killed.csv" \
+    --outdir results --sample 50 --skip_multiqc
+  same_coreset results/set
+  test "$(statuses killed)" = $'COMPLETED 1\nFAILED 1'
+  grep -rhE '[0-9]+ scores that an earlier run committed' --include .command.err work
+  if find "$killed/committed" -type f | grep .; then return 1; fi
+}
+
 bad_input_is_not_tried_again() {
   printf '>a\nACGU\n>b\nAC!U\n' > "$work/illegal.fa"
   printf 'sample,sequences\nillegal,illegal.fa\n' > "$work/illegal.csv"
@@ -258,6 +283,7 @@ check 'nextflow: groups of a clusterer, one task' groups_of_a_clusterer 1
 check 'nextflow: groups of a clusterer, in shards' groups_of_a_clusterer 2
 check 'nextflow: a bad samplesheet is refused by row and column' bad_samplesheet
 check 'nextflow: a busy service is tried again' busy_is_tried_again
+check 'nextflow: a task that is killed goes on from what it committed' killed_goes_on
 check 'nextflow: bad input is not tried again' bad_input_is_not_tried_again
 check 'nextflow: the example of two lines' example_of_two_lines
 check 'nextflow: the pipeline through a service' through_a_service

@@ -149,7 +149,7 @@ impl Passes<'_> {
         let embedder = || Embedder::new(session, per_residue);
         let workers = std::iter::repeat_with(embedder).take(session.threads).collect();
         let mut reading = session.reading(None);
-        let mut tracker = session.tracker(Stage::Embed, None);
+        let mut tracker = session.tracker(Stage::Embed, None, None, None);
         let next = || {
             session.encoded(&mut reading, |record| {
                 deal.find(labels, record.id(), (record.source, record.position)).is_some_and(&wanted)
@@ -157,10 +157,11 @@ impl Passes<'_> {
         };
         in_order(workers, &session.context.cancel, next, |rows: Vec<Row>| {
             let (records, tokens) = (rows.len() as u64, rows.iter().map(|row| u64::from(row.tokens)).sum());
+            let last = rows.last().map(|row| row.record.place());
             for row in rows {
                 visit(self.embedded(row)?)?;
             }
-            tracker.advance(records, tokens)
+            tracker.advance_to(last, records, tokens)
         })?;
         tracker.finish();
         Ok(reading.into_counts())
