@@ -43,12 +43,6 @@ impl Session<'_> {
             .inspect_err(|error| partial.give_up(error))?;
         let PartialSum { counts, reused, .. } = partial;
         let sum = shared.into_sum()?;
-        if sum.count != counts.scored {
-            return Err(Error::internal(format!(
-                "the curvature holds {} records of {} that were sampled",
-                sum.count, counts.scored
-            )));
-        }
         if scored_next && self.scratch > 0 && (kept.len() as u64) < sum.count {
             log::info!("gradients of {} of {} records are kept for their scores", kept.len(), sum.count);
         }
@@ -96,6 +90,12 @@ impl Session<'_> {
             tracker.advance_to(Some(batch.last), batch.records, batch.tokens)
         })?;
         partial.counts.add(&reading.into_counts());
+        let (added, sampled) = (shared.records()?, partial.counts.scored);
+        if added != sampled {
+            return Err(Error::internal(format!(
+                "the curvature holds {added} records of {sampled} that were sampled"
+            )));
+        }
         let (_, seconds) = tracker.finish();
         let mut kept: Kept = workers.into_iter().map(|worker| worker.keeper).collect();
         if kept.len() > 0 {

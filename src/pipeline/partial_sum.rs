@@ -147,6 +147,11 @@ impl SharedSum {
         Ok(())
     }
 
+    /// Records in the sum.
+    pub fn records(&self) -> Result<u64> {
+        Ok(self.locked()?.sum.count)
+    }
+
     /// What is in the sum beyond the last record.
     pub fn ahead(&self) -> Result<Vec<Span>> {
         Ok(self.locked()?.ahead.clone())
