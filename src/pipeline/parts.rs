@@ -128,7 +128,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn place(row: &ScoreRow) -> Place {
+pub(super) fn place(row: &ScoreRow) -> Place {
     (row.source, row.position)
 }
 

@@ -3,7 +3,7 @@
 use super::choose::{AUTO, check_kind, choose};
 use super::kept::Kept;
 use super::memory::{self, Need};
-use super::parts::Found;
+use super::parts::{Found, place};
 use super::passes::{ScoreWorker, ScoredBatch};
 use super::reading::{Encoded, Place, Reading};
 use super::sample::Draw;
@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
         };
         in_order(workers, &self.context.cancel, next, |scored: ScoredBatch| {
             write(&scored.rows, &scored.counts)?;
-            let last = scored.rows.last().map(|row| (row.source, row.position));
+            let last = scored.rows.last().map(place);
             tracker.advance_to(last, scored.counts.records, scored.tokens)
         })?;
         let (tokens, seconds) = tracker.finish();

@@ -84,19 +84,18 @@ impl RowGroup<'_> {
     ) -> Result<Option<(Candidate, Candidate)>> {
         let mut check = RowCheck::new(sources);
         let mut batches = self.file.group(&CANDIDATE_COLUMNS, self.index)?;
-        let (mut ends, mut ordinal) = (None, self.first);
+        let (mut ends, mut rows) = (None, 0);
         while let Some(batch) = batches.next()? {
             candidates.clear();
             append_candidates(&batch, candidates);
             candidates.iter().try_for_each(|c| check.next_candidate(c)).map_err(|e| self.wrong(&e))?;
             let (Some(first), Some(last)) = (candidates.first(), candidates.last()) else { continue };
             ends = Some((ends.map_or(*first, |(first, _)| first), *last));
-            visit(ordinal, candidates)?;
-            ordinal += candidates.len() as u64;
+            visit(self.first.saturating_add(rows), candidates)?;
+            rows += candidates.len() as u64;
         }
-        if ordinal - self.first != self.rows {
-            let found = ordinal - self.first;
-            return Err(self.wrong(&format!("{found} rows in a row group of {}", self.rows)));
+        if rows != self.rows {
+            return Err(self.wrong(&format!("{rows} rows in a row group of {}", self.rows)));
         }
         Ok(ends)
     }

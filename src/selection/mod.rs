@@ -3,7 +3,7 @@
 //! A strategy is a [`Rule`]: five small choices, so that a new strategy is a new combination. [`select`] goes through
 //! the pool a few times and finds, for each stratum, the exact key below which records are kept; then
 //! [`Selection::stream`] goes through it once more and hands over the kept records in input order. Memory depends
-//! neither on the size of the pool nor on those of the selection and its groups, but on the number of strata alone.
+//! neither on the size of the pool nor on those of the selection and its groups, but on the number of strata and of threads.
 //!
 //! Invariants: a selection depends on the influence, the record hashes, the lengths, the groups and the order of the
 //! pool, and on nothing else; it holds exactly as many records as its budget asks for, whenever the pool has them; and with one

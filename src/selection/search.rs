@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 /// What a search may hold in memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Counters, shared out over the windows
+    /// Counters of each thread, shared out over the windows
     pub counters: usize,
     /// Counters that a window has at least
     pub counters_each: usize,
@@ -20,7 +20,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// 2 MiB of counters, which stay in a core's cache, and 32 MiB of collected keys.
+    /// 2 MiB of counters a thread, which stay in a core's cache, and 32 MiB of collected keys, twice as they are put together.
     pub const DEFAULT: Limits = Limits { counters: 1 << 17, counters_each: 32, collected: 1 << 20 };
 }
 

@@ -1,16 +1,16 @@
 //! The jobs end to end on real files: parts are the whole, reruns give the same bytes, bad input is named.
 
 use crate::reference::fixture;
+use crate::support::told::Told;
 use bioprune::error::{Code, Result};
 use bioprune::pipeline::{
-    self, CancelToken, CommitOptions, Context, MergeRequest, Progress, ProgressSink, PruneRequest,
-    ScoreRequest, SelectRequest,
+    self, CancelToken, CommitOptions, Context, MergeRequest, PruneRequest, ScoreRequest, SelectRequest,
 };
 use bioprune::storage::Storage;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 fn context() -> Context {
@@ -161,16 +161,6 @@ fn prune_is_score_and_select_and_its_coreset_repeats_the_input_in_order() {
     let matched = pipeline::select(&request::<SelectRequest>(matched, json!({})), &context()).unwrap();
     let ratio = matched.kept_residues as f64 / summary.select.kept_residues as f64;
     assert!(matched.kept == 15 && (0.9..1.1).contains(&ratio), "{ratio}");
-}
-
-/// What is told of the stages, as it comes.
-#[derive(Default)]
-struct Told(Mutex<Vec<Progress>>);
-
-impl ProgressSink for Told {
-    fn update(&self, progress: &Progress) {
-        self.0.lock().unwrap().push(progress.clone());
-    }
 }
 
 #[test]

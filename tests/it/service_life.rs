@@ -1,13 +1,13 @@
 //! The service over time: events, restarts, its own documentation, its client, and a whole job.
 
 use crate::service_fixture::{PATIENCE, Service, id, selection};
+use crate::support::told::Told;
 use bioprune::client::Client;
 use bioprune::error::Code;
 use bioprune::jobs::{JobKind, JobRequest, JobResult, JobState};
-use bioprune::pipeline::{CancelToken, Progress, ProgressSink};
+use bioprune::pipeline::CancelToken;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// The `event` and `data` of each event of a stream that ended, and the last id.
@@ -212,16 +212,6 @@ fn the_documentation_page_needs_nothing_from_elsewhere() {
 
 fn request(output: &str) -> JobRequest {
     JobRequest::from_json(JobKind::Select, selection(output)).unwrap()
-}
-
-/// Keeps what it is told.
-#[derive(Default)]
-struct Told(Mutex<Vec<Progress>>);
-
-impl ProgressSink for Told {
-    fn update(&self, progress: &Progress) {
-        self.0.lock().unwrap().push(progress.clone());
-    }
 }
 
 #[test]
