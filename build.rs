@@ -21,12 +21,15 @@ fn main() {
     let code = format!("arch=compute_{capability},code=[sm_{capability},compute_{capability}]");
     let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names a folder"));
     println!("cargo::rerun-if-changed=src/model/cuda/common.cuh");
-    for part in ["model", "influence"] {
-        let source = format!("src/{part}/cuda/kernels.cu");
+    for (image, source) in [
+        ("model", "src/model/cuda/kernels.cu"),
+        ("trial", "src/model/cuda/trial.cu"),
+        ("influence", "src/influence/cuda/kernels.cu"),
+    ] {
         println!("cargo::rerun-if-changed={source}");
         let mut command = Command::new(&nvcc);
-        command.args(["-fatbin", "-O3", "-gencode", &code, "-o"]).arg(folder.join(format!("{part}.fatbin")));
-        let status = command.arg(&source).status();
+        command.args(["-fatbin", "-O3", "-gencode", &code, "-o"]).arg(folder.join(format!("{image}.fatbin")));
+        let status = command.arg(source).status();
         match status {
             Ok(status) if status.success() => (),
             other => panic!("{} does not compile {source}: {other:?}", nvcc.display()),

@@ -181,7 +181,7 @@ impl Error {
     pub fn suspended() -> Self {
         Error::new(
             Code::Canceled,
-            "canceled before it was complete; repeated, it goes on from what is committed",
+            "canceled before it was complete; repeated, it goes on from what was committed, if anything was",
         )
     }
 }

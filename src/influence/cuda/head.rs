@@ -4,7 +4,9 @@ use super::{Staged, Staging};
 use crate::error::Result;
 use crate::influence::Estimator;
 use crate::launch;
-use crate::model::cuda::{CudaEncoder, CudaFunction, Gpu, Memory, Norm, Orientation, Product, row_blocks};
+use crate::model::cuda::{
+    CudaEncoder, CudaFunction, Gpu, Memory, Norm, Orientation, Outputs, Product, row_blocks,
+};
 use crate::model::{MlmHead, Model, Numbers};
 
 /// Rows that go through the head together.
@@ -68,8 +70,8 @@ impl<'m> CudaHead<'m> {
         let MlmHead { hidden_size: d, vocabulary, .. } = model.head;
         let rows = |columns: usize| gpu.zeros(4 * columns * HEAD_ROWS);
         let all = |columns: usize| gpu.zeros(4 * columns * encoder.capacity);
-        let product = |outputs, inputs, orientation, biased| {
-            Product::new(&encoder.library, (outputs, inputs), Numbers::F32, orientation, biased)
+        let product = |outputs, inputs, orientation, written| {
+            Product::new(&encoder.library, (outputs, inputs), Numbers::F32, orientation, written)
         };
         let module = gpu.kernels(include_bytes!(concat!(env!("OUT_DIR"), "/influence.fatbin")))?;
         let kernel = |name: &str| gpu.kernel(&module, name);
@@ -85,9 +87,9 @@ impl<'m> CudaHead<'m> {
             decoder: gpu.upload_f32(&model.head.decoder_backward.unpacked())?,
             decoder_bias: gpu.upload_f32(&model.head.decoder_bias)?,
             products: Products {
-                dense: product(d, d, Orientation::InputRows, true)?,
-                decoder: product(vocabulary, d, Orientation::OutputRows, true)?,
-                decoder_backward: product(d, vocabulary, Orientation::InputRows, false)?,
+                dense: product(d, d, Orientation::InputRows, Outputs::Biased)?,
+                decoder: product(vocabulary, d, Orientation::OutputRows, Outputs::Biased)?,
+                decoder_backward: product(d, vocabulary, Orientation::InputRows, Outputs::Plain)?,
             },
             kernels: Kernels {
                 gather: kernel("gather")?,
@@ -137,7 +139,7 @@ impl<'m> CudaHead<'m> {
                     columns,
                 )?;
                 let dense = (hidden, self.dense.address, Some(self.dense_bias.address));
-                products.dense.run(gpu, rows, dense, self.u.address)?;
+                products.dense.run(rows, dense, self.u.address)?;
                 launch!(
                     gpu,
                     self.kernels.head_norm,
@@ -152,7 +154,7 @@ impl<'m> CudaHead<'m> {
                     columns,
                 )?;
                 let decoder = (self.y.address, self.decoder.address, Some(self.decoder_bias.address));
-                products.decoder.run(gpu, rows, decoder, self.z.address)?;
+                products.decoder.run(rows, decoder, self.z.address)?;
                 launch!(
                     gpu,
                     self.kernels.cross_entropy,
@@ -166,7 +168,7 @@ impl<'m> CudaHead<'m> {
                     vocabulary as i32,
                 )?;
                 let backward = (self.z.address, self.decoder.address, None);
-                products.decoder_backward.run(gpu, rows, backward, delta)?;
+                products.decoder_backward.run(rows, backward, delta)?;
                 launch!(
                     gpu,
                     self.kernels.head_backward,

@@ -36,6 +36,12 @@ pub struct Memory {
     bytes: CudaSlice<u8>,
 }
 
+impl Memory {
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 impl Gpu {
     /// The GPU of that number, or why it does not answer.
     pub fn open(number: usize) -> std::result::Result<Gpu, String> {
@@ -115,13 +121,13 @@ impl Gpu {
     /// # Safety
     /// `from` stays as it is until the turn is [finished](Gpu::finish).
     pub unsafe fn send(&self, from: &[u32], to: &Memory) -> Result<()> {
-        assert!(size_of_val(from) <= to.bytes.len(), "a batch is larger than its memory");
+        assert!(size_of_val(from) <= to.bytes(), "a batch is larger than its memory");
         // SAFETY: the memory is large enough; the rest is the caller's.
         unsafe { result::memcpy_htod_async(to.address, from, self.stream.cu_stream()) }.map_err(failed)
     }
 
     pub fn clear(&self, memory: &Memory) -> Result<()> {
-        let bytes = memory.bytes.len();
+        let bytes = memory.bytes();
         // SAFETY: the memory is that large.
         unsafe { result::memset_d8_async(memory.address, 0, bytes, self.stream.cu_stream()) }.map_err(failed)
     }

@@ -54,8 +54,6 @@ struct Activations {
     normalized: Memory,
     qkv: Memory,
     attended: Memory,
-    /// A sub-layer's output, before it is added.
-    change: Memory,
     expanded: Memory,
     gated: Memory,
 }
@@ -185,7 +183,7 @@ impl CudaEncoder {
             )?;
         }
         if before {
-            self.add_norm(rows, None, self.layers.first().map(|layer| &layer.attention_norm), false)?;
+            self.normalize(rows, self.layers.first().map(|layer| &layer.attention_norm))?;
         }
         for (index, layer) in self.layers.iter().enumerate() {
             self.block(layer, self.layers.get(index + 1), placed)?;
@@ -201,7 +199,7 @@ impl CudaEncoder {
         let before = self.norm == NormPlacement::Before;
         unsafe {
             let weight = (a.normalized.address, layer.qkv.weight.address, Some(layer.qkv.bias.address));
-            products.qkv.run(gpu, rows, weight, a.qkv.address)?;
+            products.qkv.run(rows, weight, a.qkv.address)?;
             if let Some([cosines, sines]) = &self.rotary {
                 let [query, key] = match &layer.query_key_norm {
                     Some(norms) => norms.each_ref().map(|norm| norm.address),
@@ -235,13 +233,13 @@ impl CudaEncoder {
                 d,
                 head_size,
             )?;
-            let weight = (a.attended.address, layer.output.weight.address, None);
-            products.output.run(gpu, rows, weight, a.change.address)?;
+            let weight = (a.attended.address, layer.output.weight.address, Some(layer.output.bias.address));
+            products.output.run(rows, weight, self.hidden.address)?;
             let norm = if before { &layer.feed_forward_norm } else { &layer.attention_norm };
-            self.add_norm(rows, Some(&layer.output.bias), Some(norm), !before)?;
+            self.normalize(rows, Some(norm))?;
 
             let weight = (a.normalized.address, layer.expand.weight.address, None);
-            products.expand.run(gpu, rows, weight, a.expanded.address)?;
+            products.expand.run(rows, weight, a.expanded.address)?;
             let (count, width) = (rows as i32, self.inner as i32);
             let sweep = (rows.div_ceil(4).max(1) as u32, self.inner.div_ceil(8 * 128) as u32, 1);
             let bias = layer.expand.bias.address;
@@ -256,40 +254,39 @@ impl CudaEncoder {
                     &a.gated
                 }
             };
-            let weight = (expanded.address, layer.contract.weight.address, None);
-            products.contract.run(gpu, rows, weight, a.change.address)?;
+            let weight = (expanded.address, layer.contract.weight.address, Some(layer.contract.bias.address));
+            products.contract.run(rows, weight, self.hidden.address)?;
         }
         let norm = match (before, next) {
             (true, Some(next)) => Some(&next.attention_norm),
             (true, None) => None,
             (false, _) => Some(&layer.feed_forward_norm),
         };
-        self.add_norm(rows, Some(&layer.contract.bias), norm, !before)
+        self.normalize(rows, norm)
     }
 
-    /// Adds the sub-layer's output to the residual stream, and normalizes: by the norm after all layers where none is named.
-    fn add_norm(&self, rows: usize, bias: Option<&Memory>, norm: Option<&Norm>, after: bool) -> Result<()> {
+    /// Normalizes the residual stream for what comes next: by the norm after all layers where none is named.
+    fn normalize(&self, rows: usize, norm: Option<&Norm>) -> Result<()> {
         let a = &self.activations;
         let last = norm.is_none();
         let Some(norm) = norm.or(self.final_norm.as_ref()) else {
             return Err(Error::internal("an encoder lacks a norm"));
         };
+        // a norm after a sub-layer is of the stream itself
+        let in_place = last || self.norm == NormPlacement::After;
         // SAFETY: as in `enqueue`.
         unsafe {
             launch!(
                 self.gpu,
-                self.kernels.add_norm,
+                self.kernels.norm,
                 row_blocks(rows),
                 128,
                 self.hidden.address,
-                if bias.is_some() { a.change.address } else { 0 },
-                bias.map_or(0, |bias| bias.address),
                 norm.weight.address,
                 norm.bias.address,
                 norm.epsilon,
                 if last { 0 } else { a.normalized.address },
-                if last { self.hidden.address } else { 0 },
-                i32::from(after),
+                if in_place { self.hidden.address } else { 0 },
                 rows as i32,
                 self.d as i32,
             )
@@ -339,7 +336,6 @@ impl Activations {
             normalized: matrix(d)?,
             qkv: matrix(3 * d)?,
             attended: matrix(d)?,
-            change: matrix(d)?,
             expanded: matrix(architecture.expanded_size())?,
             gated: matrix(if architecture.feed_forward == FeedForward::SwiGlu { inner } else { 0 })?,
         })

@@ -110,25 +110,17 @@ __device__ __forceinline__ void embed(const unsigned* ids, const unsigned* posit
     });
 }
 
-// x += change + change_bias; out = norm(x), in either precision. `after`: x is the normalized row itself.
+// out = norm(x), as activations, in f32 (`x` itself where that is where it goes), or both.
 template <class T, int N>
-__device__ __forceinline__ void add_norm(float* x, const T* change, const float* change_bias, const float* weight,
-                                         const float* bias, float epsilon, T* out, float* out32, int after, int rows,
-                                         int d) {
+__device__ __forceinline__ void norm(const float* x, const float* weight, const float* bias, float epsilon, T* out,
+                                     float* out32, int rows, int d) {
     const int row = row_of_warp();
     if (row >= rows) return;
     const size_t start = (size_t)row * d;
     Row<N> values(d);
-    values.each([&](float4& v, int c) {
-        v = load4(x + start + c);
-        if (change) {
-            v = add(v, add(load4(change + start + c), load4(change_bias + c)));
-            if (!after) store4(x + start + c, v);
-        }
-    });
+    values.each([&](float4& v, int c) { v = load4(x + start + c); });
     values.normalize(weight, bias, epsilon);
     values.each([&](float4& v, int c) {
-        if (after) store4(x + start + c, v);
         if (out) store4(out + start + c, v);
         if (out32) store4(out32 + start + c, v);
     });
@@ -280,6 +272,12 @@ __device__ __forceinline__ void mma(float (&c)[4], const unsigned (&a)[4], unsig
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+__device__ __forceinline__ float power_of_2(float x) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
+
 // Keys and values go through shared memory in tiles, the next one loaded while one is used.
 template <int HEAD, int KEYS, bool ALIGNED>
 __device__ __forceinline__ void load_tile(bf16 (&tile)[KEYS][HEAD + 8], const bf16* source, int first, int tokens,
@@ -324,7 +322,7 @@ __device__ __forceinline__ void attention(const bf16* qkv, bf16* out, const Work
             queries[step][i] = there ? *reinterpret_cast<const unsigned*>(q + row * stride + at) : 0;
         }
 
-    const float last_bias = w.w > 0 ? log2f((float)w.w) : 0.0f;
+    const float last_bias = w.w > 0 ? logf((float)w.w) : 0.0f;
     float sums[HEAD / 8][4] = {};
     float largest[2] = {-INFINITY, -INFINITY}, weights[2] = {0, 0};
     const int tiles = (tokens + KEYS - 1) / KEYS;
@@ -341,35 +339,40 @@ __device__ __forceinline__ void attention(const bf16* qkv, bf16* out, const Work
         asm volatile("cp.async.wait_group 1;");
         __syncthreads();
 
-        float scores[KEYS / 8][4];
+        float scores[KEYS / 8][4] = {};
 #pragma unroll
-        for (int n = 0; n < KEYS / 8; n++) {
-            for (int i = 0; i < 4; i++) scores[n][i] = 0;
+        for (int n = 0; n < KEYS / 8; n += 2)
 #pragma unroll
             for (int step = 0; step < HEAD / 16; step++) {
-                const bf16* key = &keys[now][n * 8 + group][step * 16 + column];
-                mma(scores[n], queries[step], *reinterpret_cast<const unsigned*>(key),
-                    *reinterpret_cast<const unsigned*>(key + 8));
+                const bf16* key = &keys[now][n * 8 + (lane >> 4) * 8 + (lane & 7)][step * 16 + (lane & 8)];
+                unsigned b[4];
+                asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                             : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3])
+                             : "r"((unsigned)__cvta_generic_to_shared(key)));
+                mma(scores[n], queries[step], b[0], b[1]);
+                mma(scores[n + 1], queries[step], b[2], b[3]);
             }
+        if (tile + 1 == tiles) {
+#pragma unroll
+            for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int key = tile * KEYS + n * 8 + column + (i & 1);
+                    if (key >= tokens) scores[n][i] = -INFINITY;
+                    if (key == tokens - 1) scores[n][i] += last_bias;
+                }
         }
         float most[2] = {largest[0], largest[1]};
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int key = tile * KEYS + n * 8 + column + (i & 1);
-                float score = scores[n][i] * LOG2E;
-                if (key >= tokens) score = -INFINITY;
-                if (key == tokens - 1) score += last_bias;
-                scores[n][i] = score;
-                most[i >> 1] = fmaxf(most[i >> 1], score);
-            }
+            for (int i = 0; i < 4; i++) most[i >> 1] = fmaxf(most[i >> 1], scores[n][i]);
         float shrink[2];
 #pragma unroll
         for (int r = 0; r < 2; r++) {
             most[r] = fmaxf(most[r], __shfl_xor_sync(~0u, most[r], 1));
             most[r] = fmaxf(most[r], __shfl_xor_sync(~0u, most[r], 2));
-            shrink[r] = exp2f(largest[r] - most[r]);
+            shrink[r] = power_of_2((largest[r] - most[r]) * LOG2E);
             largest[r] = most[r];
             weights[r] *= shrink[r];
         }
@@ -377,11 +380,12 @@ __device__ __forceinline__ void attention(const bf16* qkv, bf16* out, const Work
         for (int n = 0; n < HEAD / 8; n++)
 #pragma unroll
             for (int i = 0; i < 4; i++) sums[n][i] *= shrink[i >> 1];
+        const float offset[2] = {-largest[0] * LOG2E, -largest[1] * LOG2E};
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                scores[n][i] = exp2f(scores[n][i] - largest[i >> 1]);
+                scores[n][i] = power_of_2(fmaf(scores[n][i], LOG2E, offset[i >> 1]));
                 weights[i >> 1] += scores[n][i];
             }
 #pragma unroll
@@ -483,9 +487,9 @@ __device__ __forceinline__ void attention(const float* qkv, float* out, const Wo
         embed<T, N>(ids, positions, scales, tokens, learned, weight, bias, epsilon, x, out, rows, d);                  \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(128)                                                                  \
-        add_norm_##T##_##N(float* x, const T* change, const float* change_bias, const float* weight,                   \
-                           const float* bias, float epsilon, T* out, float* out32, int after, int rows, int d) {       \
-        add_norm<T, N>(x, change, change_bias, weight, bias, epsilon, out, out32, after, rows, d);                     \
+        norm_##T##_##N(const float* x, const float* weight, const float* bias, float epsilon, T* out, float* out32,    \
+                       int rows, int d) {                                                                              \
+        norm<T, N>(x, weight, bias, epsilon, out, out32, rows, d);                                                     \
     }
 #define WIDTHS(T) ROWS(T, 2) ROWS(T, 5) ROWS(T, 10) ROWS(T, 20) ROWS(T, 40)
 WIDTHS(bf16)
@@ -509,11 +513,11 @@ ANY(bf16)
 ANY(float)
 
 #define HEADS(HEAD)                                                                                                    \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+    extern "C" __global__ void __launch_bounds__(128, HEAD > 64 ? 3 : HEAD > 32 ? 4 : 5)                               \
         attention_bf16_##HEAD(const bf16* qkv, bf16* out, const Work* work, int d, int head_size) {                    \
         attention<HEAD, true>(qkv, out, work, d, head_size);                                                           \
     }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(128)                                                                  \
+    extern "C" __global__ void __launch_bounds__(128, HEAD > 64 ? 3 : HEAD > 32 ? 4 : 5)                               \
         attention_unaligned_bf16_##HEAD(const bf16* qkv, bf16* out, const Work* work, int d, int head_size) {          \
         attention<HEAD, false>(qkv, out, work, d, head_size);                                                          \
     }                                                                                                                  \

@@ -1,7 +1,7 @@
 //! The weights of an encoder's layers on a GPU, and what computes with them.
 
 use super::device::{Gpu, Memory};
-use super::product::{Library, Orientation, Product};
+use super::product::{Library, Orientation, Outputs, Product};
 use crate::error::{Error, Result};
 use crate::model::architecture::Architecture;
 use crate::model::kernels::LayerNorm;
@@ -34,7 +34,7 @@ pub(super) struct Layer {
 
 pub(super) struct Kernels {
     pub(super) embed: CudaFunction,
-    pub(super) add_norm: CudaFunction,
+    pub(super) norm: CudaFunction,
     pub(super) turn: CudaFunction,
     pub(super) attention: CudaFunction,
     pub(super) activate: CudaFunction,
@@ -124,7 +124,7 @@ impl Kernels {
         let kernel = |name: String| gpu.kernel(&module, &name);
         Ok(Kernels {
             embed: kernel(format!("embed_{kind}_{row}"))?,
-            add_norm: kernel(format!("add_norm_{kind}_{row}"))?,
+            norm: kernel(format!("norm_{kind}_{row}"))?,
             turn: kernel(format!("turn_{kind}"))?,
             attention: kernel(format!("attention{aligned}_{kind}_{head}"))?,
             activate: kernel(format!("activate_{kind}"))?,
@@ -144,14 +144,14 @@ impl Products {
         numbers: Numbers,
     ) -> Result<Products> {
         let (d, inner) = (architecture.dimensions.hidden_size, architecture.dimensions.intermediate_size);
-        let product = |outputs, inputs, biased| {
-            Product::new(library, (outputs, inputs), numbers, Orientation::OutputRows, biased)
+        let product = |outputs, inputs, written| {
+            Product::new(library, (outputs, inputs), numbers, Orientation::OutputRows, written)
         };
         Ok(Products {
-            qkv: product(3 * d, d, true)?,
-            output: product(d, d, false)?,
-            expand: product(architecture.expanded_size(), d, false)?,
-            contract: product(d, inner, false)?,
+            qkv: product(3 * d, d, Outputs::Biased)?,
+            output: product(d, d, Outputs::Added)?,
+            expand: product(architecture.expanded_size(), d, Outputs::Plain)?,
+            contract: product(d, inner, Outputs::Added)?,
         })
     }
 }

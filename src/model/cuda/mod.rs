@@ -8,12 +8,13 @@ mod device;
 mod encoder;
 mod layer;
 mod product;
+mod trial;
 
 pub use batch::{Placed, Staging};
 pub use device::{CudaPlacement, Gpu, Memory};
 pub use encoder::CudaEncoder;
 pub use layer::Norm;
-pub use product::{Orientation, Product};
+pub use product::{Orientation, Outputs, Product};
 
 pub use candle_core::cuda_backend::cudarc::driver::{CudaFunction, LaunchConfig, PushKernelArg};
 
