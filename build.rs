@@ -21,14 +21,17 @@ fn main() {
     let code = format!("arch=compute_{capability},code=[sm_{capability},compute_{capability}]");
     let folder = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names a folder"));
     println!("cargo::rerun-if-changed=src/model/cuda/common.cuh");
-    for (image, source) in [
-        ("model", "src/model/cuda/kernels.cu"),
-        ("trial", "src/model/cuda/trial.cu"),
-        ("influence", "src/influence/cuda/kernels.cu"),
+    let text = format!("arch=compute_{capability},code=compute_{capability}");
+    for (source, form, code, output) in [
+        ("src/model/cuda/kernels.cu", "-fatbin", &code, "model.fatbin"),
+        ("src/model/cuda/trial.cu", "-fatbin", &code, "trial.fatbin"),
+        ("src/influence/cuda/kernels.cu", "-fatbin", &code, "influence.fatbin"),
+        // candle loads text alone
+        ("src/model/tensor/gpu/kernels.cu", "-ptx", &text, "tensor.ptx"),
     ] {
         println!("cargo::rerun-if-changed={source}");
         let mut command = Command::new(&nvcc);
-        command.args(["-fatbin", "-O3", "-gencode", &code, "-o"]).arg(folder.join(format!("{image}.fatbin")));
+        command.args([form, "-O3", "-gencode", code, "-o"]).arg(folder.join(output));
         let status = command.arg(source).status();
         match status {
             Ok(status) if status.success() => (),

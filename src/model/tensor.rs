@@ -1,8 +1,8 @@
 //! Every family's encoder and language-model head as differentiable candle tensors: an [`Architecture`] over the
 //! operations of this folder.
 //!
-//! On the CPU in f32 the operations have forms of their own, single-threaded and with their own backward pass (training
-//! runs several batches side by side), on sequences packed end to end. Elsewhere, on a GPU or in f64, candle's operations
+//! In f32 the operations have forms of their own, with their own backward pass, on sequences packed end to end: on the CPU
+//! single-threaded (training runs several batches side by side), on a GPU as kernels. In other numbers candle's operations
 //! do the same on a batch in which each sequence is filled up to the longest.
 
 mod attention;
@@ -10,6 +10,8 @@ mod batch;
 mod cross_entropy;
 mod embedding;
 mod gelu;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod kernel;
 mod layer_norm;
 mod linear;
@@ -128,7 +130,7 @@ impl MaskedLm {
                 y = self.layer_norm(&at(&format!("{part}_norm")), &y)?;
             }
             match &self.turns {
-                Some(turns) => turns.apply(&y, batch.lengths()),
+                Some(turns) => turns.apply(&y, batch),
                 None => Ok(y),
             }
         };
@@ -173,7 +175,7 @@ impl MaskedLm {
     /// The same, summed: what trains.
     pub fn loss(&self, batch: &Batch, positions: &[u32], targets: &[u32]) -> Result<Tensor> {
         let hidden = self.hidden(batch)?;
-        if kernel::applies(&hidden) {
+        if kernel::on_cpu(&hidden) {
             return self.losses_of(&hidden, positions, targets)?.sum_all();
         }
         // To pick rows out has a slow backward pass on a GPU: the others weigh nothing instead.

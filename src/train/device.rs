@@ -13,12 +13,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub enum TrainingDevice {
     /// By the CPU kernels, micro-batches side by side on so many threads
     Cpu { threads: usize },
-    /// By candle's operations, all of a step that memory holds at once
+    /// All of a step that memory holds at once: by a GPU's kernels in f32, in other numbers by candle's operations
     Batched {
         device: Device,
         /// Of weights, activations and moments
         dtype: DType,
+        kept: Kept,
     },
+}
+
+/// Keeps a GPU's memory for its trainings: see [`KeptMemory`](crate::model::cuda::KeptMemory).
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    #[cfg(feature = "cuda")]
+    _memory: Option<std::sync::Arc<crate::model::cuda::KeptMemory>>,
 }
 
 /// Tokens that one thread of a CPU measures at a time.
@@ -56,8 +64,10 @@ impl TrainingDevice {
                 let count = (*threads).clamp(1, trainings.max(1));
                 Ok(vec![TrainingDevice::Cpu { threads: (threads / count).max(1) }; count])
             }
-            TrainingDevice::Batched { device, dtype } => {
-                let other = |_| Ok(TrainingDevice::Batched { device: another(device)?, dtype: *dtype });
+            TrainingDevice::Batched { device, dtype, kept } => {
+                let (dtype, kept) = (*dtype, kept.clone());
+                let other =
+                    |_| Ok(TrainingDevice::Batched { device: another(device)?, dtype, kept: kept.clone() });
                 (0..trainings.clamp(1, TRAININGS_ON_A_GPU)).map(other).collect()
             }
         }
@@ -67,7 +77,7 @@ impl TrainingDevice {
     pub(super) fn of_weights(&self) -> (Device, DType) {
         match self {
             TrainingDevice::Cpu { .. } => (Device::Cpu, DType::F32),
-            TrainingDevice::Batched { device, dtype } => (device.clone(), *dtype),
+            TrainingDevice::Batched { device, dtype, .. } => (device.clone(), *dtype),
         }
     }
 
@@ -85,36 +95,21 @@ impl TrainingDevice {
 
     /// Sequences of so many tokens as batches to measure: lists of their places.
     pub(super) fn batches(&self, lengths: &[usize], architecture: &Architecture) -> Vec<Vec<usize>> {
-        match self {
-            TrainingDevice::Cpu { .. } => by_tokens(lengths.iter().copied().enumerate(), CPU_TOKENS),
-            TrainingDevice::Batched { .. } => by_memory(lengths, GPU_MEMORY, |n| memory(n, architecture)),
-        }
+        let tokens = match self {
+            TrainingDevice::Cpu { .. } => CPU_TOKENS,
+            TrainingDevice::Batched { .. } => GPU_MEMORY / token_memory(architecture),
+        };
+        by_tokens(lengths.iter().copied().enumerate(), tokens)
     }
 }
 
-/// Sequences of so many tokens, the longest first, in batches that take up to `limit` bytes, where each takes as many as
-/// the first of its batch.
-fn by_memory(lengths: &[usize], limit: usize, bytes: impl Fn(usize) -> usize) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&place| std::cmp::Reverse(lengths[place]));
-    let mut batches = Vec::new();
-    let mut rest = &order[..];
-    while let Some(&longest) = rest.first() {
-        let fit = limit / bytes(lengths[longest]).max(1);
-        let (batch, after) = rest.split_at(fit.clamp(1, rest.len()));
-        batches.push(batch.to_vec());
-        rest = after;
-    }
-    batches
-}
-
-/// Bytes that a sequence of n tokens takes while its gradient is computed, about: what each operation of a layer keeps for
-/// its backward pass, as long as the next layers are computed.
-fn memory(n: usize, architecture: &Architecture) -> usize {
+/// Bytes that a token takes while a gradient is computed, about: what each operation of a layer keeps for its backward pass,
+/// as long as the next layers are computed.
+fn token_memory(architecture: &Architecture) -> usize {
     let dimensions = &architecture.dimensions;
-    let of_token = 30 * dimensions.hidden_size + 5 * dimensions.intermediate_size;
-    let of_pair = 6 * dimensions.num_attention_heads;
-    size_of::<f32>() * dimensions.num_hidden_layers * n * (of_token + n * of_pair)
+    let of_layer =
+        16 * dimensions.hidden_size + 2 * architecture.expanded_size() + dimensions.intermediate_size;
+    size_of::<f32>() * (dimensions.num_hidden_layers * of_layer).max(1)
 }
 
 /// Does `work` for each item on up to `threads` threads; the results are in the order of the items.
@@ -154,7 +149,9 @@ fn gpu(_: usize) -> std::result::Result<TrainingDevice, String> {
 fn gpu(number: usize) -> std::result::Result<TrainingDevice, String> {
     crate::model::cuda::Gpu::open(number).map_err(|error| format!("no GPU answers ({error})"))?;
     let device = on_own_stream(number).map_err(|error| error.to_string())?;
-    Ok(TrainingDevice::Batched { device, dtype: DType::F32 })
+    let memory = crate::model::cuda::KeptMemory::of(number).map_err(|error| error.to_string())?;
+    let kept = Kept { _memory: Some(std::sync::Arc::new(memory)) };
+    Ok(TrainingDevice::Batched { device, dtype: DType::F32, kept })
 }
 
 #[cfg(feature = "cuda")]
@@ -178,26 +175,6 @@ fn another(device: &Device) -> Result<Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn batches_hold_every_sequence_once_within_the_memory_and_little_padding() {
-        let lengths: Vec<usize> = (0..200).map(|i| 10 + i * 37 % 190).chain([5000]).collect();
-        let batches = by_memory(&lengths, 10_000, |n| 4 * n);
-        let mut all = batches.concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..lengths.len()).collect::<Vec<_>>());
-        // the one that is too long for the limit is alone
-        assert_eq!(batches[0], [200]);
-        let (mut rows, mut tokens) = (0, 0);
-        for batch in &batches[1..] {
-            let longest = batch.iter().map(|&place| lengths[place]).max().unwrap();
-            assert!(4 * longest * batch.len() <= 10_000, "{longest} {}", batch.len());
-            rows += longest * batch.len();
-            tokens += batch.iter().map(|&place| lengths[place]).sum::<usize>();
-        }
-        assert!(rows < tokens * 5 / 4, "{rows} rows for {tokens} tokens");
-        assert!(by_memory(&[], 1, |n| n).is_empty());
-    }
 
     #[test]
     fn a_cpus_threads_are_shared_out_among_trainings() {

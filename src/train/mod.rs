@@ -25,7 +25,7 @@ mod trainer;
 
 pub use baseline::{Baselines, baselines};
 pub use corpus::{Corpus, Dealt, Part, Shares, SplitOptions, Splitter};
-pub use device::TrainingDevice;
+pub use device::{Kept, TrainingDevice};
 pub use evaluate::{HeldOutLoss, RecordLoss, evaluate, evaluate_as_bert, record_losses};
 pub use model::{Precision, TrainedModel};
 pub use report::{HeldOut, Progress, TrainReport};

@@ -72,11 +72,12 @@ fn weights_depend_on_the_seed_and_not_on_the_threads() {
     assert!(bits(&fit(TrainOptions { seed: 8, ..options(4) }, &records)) != one);
 }
 
-/// What a GPU does, here in f64: whole steps at once, in padded batches, and an optimizer over all weights end to end.
+/// Whole steps at once, as on a GPU, here in f64 and in padded batches, and an optimizer over all weights end to end.
 #[test]
 fn batched_steps_come_to_the_weights_and_losses_of_micro_batches() {
     let (training, held_out) = (records("ACGU", 60), records("AACG", 25));
-    let batched = TrainingDevice::Batched { device: Device::Cpu, dtype: DType::F64 };
+    let (device, dtype) = (Device::Cpu, DType::F64);
+    let batched = TrainingDevice::Batched { device, dtype, kept: Kept::default() };
     // the clip is low enough for some of the steps, and the cropped windows are of several lengths
     let options = TrainOptions { clip: 0.3, crop: Some(24), weight_decay: 0.5, ..options(12) };
     let (one, other) = (fit(options.clone(), &training), fit_on(&batched, options, &training));

@@ -4,7 +4,8 @@ use super::failed;
 use crate::error::Result;
 use crate::model::Numbers;
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, PinnedHostSlice, result, sys,
+    CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DriverError, PinnedHostSlice,
+    result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use half::bf16;
@@ -164,6 +165,48 @@ impl Gpu {
     /// Makes the calling thread one that may use this GPU.
     pub fn bind(&self) -> Result<()> {
         self.context.bind_to_thread().map_err(failed)
+    }
+}
+
+/// While it lives, the memory that tensors of a GPU give back stays with the process. Else the driver takes it each time that
+/// something is waited for, and to ask for it again takes longer than a step of a small model's training.
+#[derive(Debug)]
+pub struct KeptMemory {
+    pool: sys::CUmemoryPool,
+}
+
+// SAFETY: the driver allows a pool to be used from any thread.
+unsafe impl Send for KeptMemory {}
+unsafe impl Sync for KeptMemory {}
+
+impl KeptMemory {
+    /// That of the GPU of that number, which has a context.
+    pub fn of(number: usize) -> Result<KeptMemory> {
+        let pool = || {
+            let device = result::device::get(number as i32)?;
+            // SAFETY: the device was just gotten.
+            unsafe { result::device::get_default_mem_pool(device) }
+        };
+        let kept = KeptMemory { pool: pool().map_err(failed)? };
+        kept.keep(u64::MAX).map_err(failed)?;
+        Ok(kept)
+    }
+
+    /// Has the pool keep so many bytes when it is waited for.
+    fn keep(&self, mut bytes: u64) -> std::result::Result<(), DriverError> {
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: the attribute is a number of 64 bits, and a device's own pool lives as long as the process.
+        unsafe { sys::cuMemPoolSetAttribute(self.pool, attribute, (&raw mut bytes).cast()) }.result()
+    }
+}
+
+impl Drop for KeptMemory {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        let given_back = self.keep(0).and_then(|()| unsafe { sys::cuMemPoolTrimTo(self.pool, 0) }.result());
+        if let Err(error) = given_back {
+            log::debug!("the GPU's memory stays with the process: {error}");
+        }
     }
 }
 

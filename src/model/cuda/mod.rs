@@ -11,7 +11,7 @@ mod product;
 mod trial;
 
 pub use batch::{Placed, Staging};
-pub use device::{CudaPlacement, Gpu, Memory};
+pub use device::{CudaPlacement, Gpu, KeptMemory, Memory};
 pub use encoder::CudaEncoder;
 pub use layer::Norm;
 pub use product::{Orientation, Outputs, Product};

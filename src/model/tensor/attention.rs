@@ -1,9 +1,11 @@
 //! Multi-head self-attention over the sequences of a batch: each attends to itself alone.
 //!
-//! The backward pass of the CPU's form computes the attention weights anew instead of keeping them: they grow with the
+//! The backward pass of our own forms computes the attention weights anew instead of keeping them: they grow with the
 //! square of the length, the rest of the graph does not.
 
 use super::batch::{Batch, Form};
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::kernel::{self, Matrix, product};
 use crate::model::kernels::{self, sum};
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
@@ -14,6 +16,9 @@ pub struct Sequences<'a> {
     batch: &'a Batch,
     /// Of a padded batch, what is added to the logits of its keys
     key_mask: Option<Tensor>,
+    /// Of a packed batch on a GPU
+    #[cfg(feature = "cuda")]
+    pub places: Option<gpu::Places>,
 }
 
 impl<'a> Sequences<'a> {
@@ -23,7 +28,12 @@ impl<'a> Sequences<'a> {
             Form::Packed => None,
             Form::Padded => Some(batch.key_mask(x.device())?.to_dtype(mask_type(x.dtype()))?),
         };
-        Ok(Sequences { batch, key_mask })
+        Ok(Sequences {
+            batch,
+            key_mask,
+            #[cfg(feature = "cuda")]
+            places: if kernel::on_gpu(x) { Some(gpu::Places::new(batch, x.device())?) } else { None },
+        })
     }
 
     pub fn lengths(&self) -> &Arc<[usize]> {
@@ -33,6 +43,10 @@ impl<'a> Sequences<'a> {
 
 /// `q`, `k`, `v` `[rows, heads * width]` of a batch; scale width^-0.5.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, sequences: &Sequences, heads: usize) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let Some(places) = &sequences.places {
+        return gpu::attention([q, k, v], heads, places);
+    }
     let Some(key_mask) = &sequences.key_mask else {
         let attention = Attention { lengths: sequences.lengths().clone(), heads };
         return q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, attention);

@@ -1,8 +1,8 @@
-//! Sequences as one batch of the encoder: packed end to end for the CPU kernels, each filled up to the longest where
-//! candle's operations compute, which attend to a whole batch at once that way.
+//! Sequences as one batch of the encoder: packed end to end for the kernels of our own, each filled up to the longest
+//! where candle's operations compute, which attend to a whole batch at once that way.
 
 use crate::model::architecture::{Architecture, Positions};
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -103,14 +103,5 @@ impl Batch {
         let of_key = |n: usize| move |i: usize| if i < n { 0.0 } else { f32::NEG_INFINITY };
         let mask: Vec<f32> = self.lengths.iter().flat_map(|&n| (0..longest).map(of_key(n))).collect();
         Tensor::from_vec(mask, (self.lengths.len(), 1, 1, longest), device)
-    }
-
-    /// The tokens of all rows as rows of the identity, `[rows, vocabulary]`, times their scales: a product with the
-    /// embedding's table picks its rows, and has a fast backward pass on a GPU.
-    pub(super) fn one_hot(&self, vocabulary: usize, (device, dtype): (&Device, DType)) -> Result<Tensor> {
-        let tokens = Tensor::new(&self.tokens[..], device)?.unsqueeze(1)?;
-        let scales = Tensor::new(&self.scales[..], device)?.unsqueeze(1)?;
-        let letters = Tensor::arange(0u32, vocabulary as u32, device)?.unsqueeze(0)?;
-        tokens.broadcast_eq(&letters)?.to_dtype(DType::F32)?.broadcast_mul(&scales)?.to_dtype(dtype)
     }
 }

@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail}
 
 /// `logits` `[n, vocabulary]` and a target for each row, to `[n]`.
 pub fn cross_entropy(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
-    if kernel::applies(logits) {
+    if kernel::on_cpu(logits) {
         return logits.contiguous()?.apply_op1(CrossEntropy { targets: targets.to_vec() });
     }
     let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;

@@ -2,14 +2,11 @@
 
 use super::batch::{Batch, Form};
 use super::kernel;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 /// The embeddings `[rows, d]` of a batch's tokens, of a `table` `[vocabulary, d]`.
 pub fn tokens(table: &Tensor, batch: &Batch) -> Result<Tensor> {
-    match batch.form {
-        Form::Packed => table.apply_op1(Embed { rows: batch.tokens.clone(), scales: batch.scales.clone() }),
-        Form::Padded => batch.one_hot(table.dim(0)?, (table.device(), table.dtype()))?.matmul(table),
-    }
+    rows_of(table, &batch.tokens, &batch.scales)
 }
 
 /// `x` `[rows, d]` and the embeddings of its positions, of a `table` `[positions, d]`.
@@ -17,8 +14,8 @@ pub fn add_positions(x: Tensor, table: &Tensor, batch: &Batch) -> Result<Tensor>
     match batch.form {
         Form::Packed => {
             let positions = batch.lengths.iter().flat_map(|&n| batch.first..batch.first + n);
-            let rows = positions.map(|position| position as u32).collect();
-            x + table.apply_op1(Embed { rows, scales: vec![1.0; batch.rows()] })?
+            let rows: Vec<u32> = positions.map(|position| position as u32).collect();
+            x + rows_of(table, &rows, &vec![1.0; batch.rows()])?
         }
         Form::Padded => {
             // every sequence has the same positions
@@ -27,6 +24,20 @@ pub fn add_positions(x: Tensor, table: &Tensor, batch: &Batch) -> Result<Tensor>
             x.reshape((rows / n, n, d))?.broadcast_add(&table.narrow(0, batch.first, n)?)?.reshape((rows, d))
         }
     }
+}
+
+/// These rows of the table, each times its scale.
+fn rows_of(table: &Tensor, rows: &[u32], scales: &[f32]) -> Result<Tensor> {
+    if kernel::on_cpu(table) {
+        return table.apply_op1(Embed { rows: rows.to_vec(), scales: scales.to_vec() });
+    }
+    // a product with rows of the identity has a fast backward pass on a GPU
+    let device = table.device();
+    let (rows, scales) =
+        (Tensor::new(rows, device)?.unsqueeze(1)?, Tensor::new(scales, device)?.unsqueeze(1)?);
+    let all = Tensor::arange(0u32, table.dim(0)? as u32, device)?.unsqueeze(0)?;
+    let picked = rows.broadcast_eq(&all)?.to_dtype(DType::F32)?.broadcast_mul(&scales)?;
+    picked.to_dtype(table.dtype())?.matmul(table)
 }
 
 struct Embed {

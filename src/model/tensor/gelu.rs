@@ -1,8 +1,12 @@
 //! The exact (erf) GELU with its derivative.
 
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::kernel;
 use crate::model::kernels;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, backend::BackendStorage};
 
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if kernel::applies(x) { x.contiguous()?.apply_op1(Gelu) } else { x.gelu_erf() }
@@ -21,7 +25,17 @@ impl CustomOp1 for Gelu {
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let y = gpu::gelu(x.device(), gpu::Values::of(x, layout)?, layout.shape().elem_count())?;
+        Ok((y, layout.shape().clone()))
+    }
+
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        #[cfg(feature = "cuda")]
+        if kernel::on_gpu(x) {
+            return gpu::gelu_slopes(x, grad).map(Some);
+        }
         let dx: Vec<f32> = kernel::with_values([x, grad], |[x, grad]| {
             x.iter().zip(grad).map(|(&x, &grad)| grad * kernels::gelu_derivative(x)).collect()
         })?;

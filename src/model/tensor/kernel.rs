@@ -1,12 +1,23 @@
-//! What the CPU forms of the tensor operations share: slices out of tensors, and matrix products.
+//! Where the operations of this folder have forms of their own, and what those of the CPU share: slices out of tensors,
+//! and matrix products.
 //!
 //! Everything here runs on the calling thread, and adds up in an order that depends on the shapes alone.
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
 
-/// Whether the CPU kernels apply to this tensor; elsewhere candle's own operations do the work.
+/// Whether kernels of our own apply to this tensor; elsewhere candle's operations do the work.
 pub fn applies(tensor: &Tensor) -> bool {
+    on_cpu(tensor) || on_gpu(tensor)
+}
+
+/// Whether those of the CPU do.
+pub fn on_cpu(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && tensor.dtype() == DType::F32
+}
+
+/// Whether those of the GPU do.
+pub fn on_gpu(tensor: &Tensor) -> bool {
+    cfg!(feature = "cuda") && tensor.device().is_cuda() && tensor.dtype() == DType::F32
 }
 
 /// The values of a contiguous f32 storage.

@@ -1,8 +1,12 @@
 //! LayerNorm over the last dimension, with its backward pass.
 
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::kernel;
 use crate::model::kernels::{self, moments, sum};
 use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, backend::BackendStorage};
 
 /// `x` `[n, d]`, `weight` and `bias` `[d]`.
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f32) -> Result<Tensor> {
@@ -48,6 +52,25 @@ impl CustomOp3 for LayerNorm {
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let values = [
+            gpu::Values::of(x, x_layout)?,
+            gpu::Values::of(weight, weight_layout)?,
+            gpu::Values::of(bias, bias_layout)?,
+        ];
+        let y = gpu::layer_norm(x.device(), values, x_layout.shape().dims2()?, self.epsilon)?;
+        Ok((y, x_layout.shape().clone()))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -56,6 +79,11 @@ impl CustomOp3 for LayerNorm {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if kernel::on_gpu(x) {
+            let [dx, dw, db] = gpu::layer_norm_slopes(x, weight, grad, self.epsilon)?;
+            return Ok((Some(dx), Some(dw), Some(db)));
+        }
         let width = weight.elem_count();
         let (dx, dw, db) = kernel::with_values([x, weight, grad], |[x, weight, grad]| {
             let mut dx = vec![0.0f32; x.len()];

@@ -1,7 +1,11 @@
 //! y = x Wᵀ + b, with its backward pass.
 
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::kernel::{self, Matrix, product};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, backend::BackendStorage};
 
 /// `x` `[n, in]`, `weight` `[out, in]`, `bias` `[out]` to `[n, out]`.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
@@ -37,6 +41,26 @@ impl CustomOp3 for Linear {
         Ok((CpuStorage::F32(y), Shape::from((n, width_out))))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        x_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let (n, width_in) = x_layout.shape().dims2()?;
+        let width_out = weight_layout.shape().dims2()?.0;
+        let shape = Shape::from((n, width_out));
+        let transposed = weight_layout.transpose(0, 1)?;
+        let product = x.matmul(weight, (1, n, width_out, width_in), x_layout, &transposed)?;
+        let product = gpu::Values::of(&product, &Layout::contiguous(&shape))?;
+        let y = gpu::add_bias(x.device(), product, gpu::Values::of(bias, bias_layout)?, (n, width_out))?;
+        Ok((y, shape))
+    }
+
     fn bwd(
         &self,
         x: &Tensor,
@@ -45,6 +69,12 @@ impl CustomOp3 for Linear {
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        #[cfg(feature = "cuda")]
+        if kernel::on_gpu(x) {
+            let (x, weight) = (x.detach(), weight.detach());
+            let (dx, dw) = (grad.matmul(&weight)?, grad.t()?.matmul(&x)?);
+            return Ok((Some(dx), Some(dw), Some(gpu::column_sums(grad)?)));
+        }
         let ((n, width_in), width_out) = (x.dims2()?, weight.dim(0)?);
         let (dx, dw, db) = kernel::with_values([x, weight, grad], |[x, weight, grad]| {
             let (x, weight, dy) =

@@ -1,5 +1,8 @@
 //! Rotary positions of a batch's queries or keys, with their backward pass: gradients are turned back.
 
+use super::attention::Sequences;
+#[cfg(feature = "cuda")]
+use super::gpu;
 use super::kernel;
 use crate::model::architecture::Architecture;
 use crate::model::kernels::Rotary;
@@ -9,7 +12,7 @@ use std::sync::Arc;
 /// The turn of every position.
 pub struct Turns {
     rotary: Arc<Rotary>,
-    /// Cosines and sines, `[positions, 1, head_size / 2]`, where candle's operations compute
+    /// Cosines and sines, `[positions, 1, head_size / 2]`, but for the CPU's form
     factors: Option<[Tensor; 2]>,
 }
 
@@ -21,7 +24,7 @@ impl Turns {
         let factors = |values: Vec<f32>| {
             Tensor::from_vec(values, (positions, 1, head_size / 2), x.device())?.to_dtype(x.dtype())
         };
-        let factors = match kernel::applies(x) {
+        let factors = match kernel::on_cpu(x) {
             true => None,
             false => Some([
                 factors(rotary.angles().flat_map(|(cosines, _)| cosines.to_vec()).collect())?,
@@ -31,12 +34,17 @@ impl Turns {
         Ok(Turns { rotary, factors })
     }
 
-    /// `x` `[rows, d]` of sequences of these `lengths`, packed or padded as [`Batch`](super::Batch) has it, each turned by its positions.
-    pub fn apply(&self, x: &Tensor, lengths: &Arc<[usize]>) -> Result<Tensor> {
+    /// `x` `[rows, d]` of these sequences, each turned by its positions.
+    pub fn apply(&self, x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
+        let lengths = sequences.lengths();
         let Some(factors) = &self.factors else {
             let turn = Turn { lengths: lengths.clone(), rotary: self.rotary.clone() };
             return x.contiguous()?.apply_op1(turn);
         };
+        #[cfg(feature = "cuda")]
+        if let Some(places) = &sequences.places {
+            return gpu::turn(x, places, factors);
+        }
         let (rows, d) = x.dims2()?;
         let (n, half) = (rows / lengths.len(), self.rotary.head_size() / 2);
         let [cosines, sines] = factors;

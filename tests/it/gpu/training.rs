@@ -7,17 +7,26 @@ use bioprune::train::{
     EncodedRecord, Length, Precision, TrainOptions, TrainedModel, Trainer, TrainingDevice, record_losses,
 };
 
-fn models() -> [(Architecture, Tokenizer, &'static [u8]); 2] {
-    let dimensions = Dimensions {
+/// Models with heads of 16, 24, 48 and 80 values, and the steps that they train.
+fn models() -> [(Architecture, Tokenizer, &'static [u8], u64); 5] {
+    let dimensions = |hidden_size, num_attention_heads| Dimensions {
         num_hidden_layers: 3,
-        hidden_size: 64,
-        num_attention_heads: 4,
+        hidden_size,
+        num_attention_heads,
         intermediate_size: 256,
         max_positions: 1024,
     };
+    let rna =
+        |dimensions, steps| (rna_fm::architecture(dimensions), tokenizer::rna_fm(), &b"ACGU"[..], steps);
+    let protein = |dimensions, steps| {
+        (esm2::architecture(dimensions), tokenizer::esm2(), &b"ACDEFGHIKLMNPQRSTVWY"[..], steps)
+    };
     [
-        (rna_fm::architecture(dimensions.clone()), tokenizer::rna_fm(), b"ACGU"),
-        (esm2::architecture(dimensions), tokenizer::esm2(), b"ACDEFGHIKLMNPQRSTVWY"),
+        rna(dimensions(64, 4), 100),
+        protein(dimensions(64, 4), 100),
+        rna(dimensions(96, 2), 20),
+        protein(dimensions(72, 3), 20),
+        protein(dimensions(160, 2), 20),
     ]
 }
 
@@ -64,10 +73,11 @@ fn options(steps: u64) -> TrainOptions {
 fn a_gpu_trains_what_a_cpu_does_and_the_same_bits_each_time() {
     let cpu = TrainingDevice::Cpu { threads: 8 };
     let gpu = TrainingDevice::settle(DeviceChoice::Cuda(0), 1).unwrap().0;
-    for (architecture, tokenizer, letters) in models() {
-        let family = architecture.family;
+    for (architecture, tokenizer, letters, steps) in models() {
+        let heads = architecture.head_size();
+        let family = format!("{} with heads of {heads}", architecture.family);
         let (training, held_out) = (records(&tokenizer, letters, 300), records(&tokenizer, letters, 101));
-        let fit = |device: &TrainingDevice, steps| {
+        let fit = |device: &TrainingDevice| {
             let start = TrainedModel::random(&architecture, 1).unwrap();
             let trainer = Trainer::new(options(steps), &tokenizer, &training, &held_out).unwrap();
             trainer.fit(start, device, &mut ()).unwrap()
@@ -76,14 +86,14 @@ fn a_gpu_trains_what_a_cpu_does_and_the_same_bits_each_time() {
             let losses = record_losses(model, &tokenizer, &held_out, device).unwrap();
             losses.iter().map(|record| record.loss / record.residues as f64).sum::<f64>() / 101.0
         };
-        let (by_cpu, by_gpu) = (fit(&cpu, 100), fit(&gpu, 100));
+        let (by_cpu, by_gpu) = (fit(&cpu), fit(&gpu));
         let untrained = mean(&TrainedModel::random(&architecture, 1).unwrap(), &cpu);
         let [one, other] = [&by_cpu, &by_gpu].map(|model| mean(model, &cpu));
         println!("{family}: {untrained:.4} untrained, {one:.6} by the CPU, {other:.6} by the GPU");
-        assert!(one < 0.8 * untrained && (one - other).abs() < 0.01, "{family}");
+        assert!(one < 0.97 * untrained && (one - other).abs() < 0.01, "{family}");
         let there = mean(&by_cpu, &gpu);
         assert!((there - one).abs() < 1e-4, "{family}: {there} {one}");
         let bits = |model: &TrainedModel| model.to_safetensors(Precision::F32).unwrap();
-        assert!(bits(&fit(&gpu, 100)) == bits(&by_gpu), "{family}: two trainings differ");
+        assert!(bits(&fit(&gpu)) == bits(&by_gpu), "{family}: two trainings differ");
     }
 }
