@@ -3,6 +3,7 @@
 use super::batches::by_tokens;
 use super::engine;
 use crate::error::Result;
+use crate::model::architecture::Positions;
 use crate::model::{Architecture, DeviceChoice};
 use candle_core::{DType, Device};
 use std::sync::Mutex;
@@ -22,7 +23,7 @@ pub enum TrainingDevice {
     },
 }
 
-/// Keeps a GPU's memory for its trainings: see [`KeptMemory`](crate::model::cuda::KeptMemory).
+/// Keeps a GPU's memory for its trainings.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
     #[cfg(feature = "cuda")]
@@ -104,12 +105,17 @@ impl TrainingDevice {
 }
 
 /// Bytes that a token takes while a gradient is computed, about: what each operation of a layer keeps for its backward pass,
-/// as long as the next layers are computed.
+/// as long as the next layers are computed, and the rows of the identity that its embeddings are products with.
 fn token_memory(architecture: &Architecture) -> usize {
     let dimensions = &architecture.dimensions;
     let of_layer =
         16 * dimensions.hidden_size + 2 * architecture.expanded_size() + dimensions.intermediate_size;
-    size_of::<f32>() * (dimensions.num_hidden_layers * of_layer).max(1)
+    let positions = match architecture.positions {
+        Positions::Learned { .. } => dimensions.max_positions,
+        Positions::Rotary => 0,
+    };
+    let embedded = 3 * (architecture.vocabulary + positions);
+    size_of::<f32>() * (dimensions.num_hidden_layers * of_layer + embedded)
 }
 
 /// Does `work` for each item on up to `threads` threads; the results are in the order of the items.

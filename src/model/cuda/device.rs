@@ -169,7 +169,8 @@ impl Gpu {
 }
 
 /// While it lives, the memory that tensors of a GPU give back stays with the process. Else the driver takes it each time that
-/// something is waited for, and to ask for it again takes longer than a step of a small model's training.
+/// something is waited for, and to ask for it again takes longer than a step of a small model's training. The first of
+/// several that ends gives it back for all.
 #[derive(Debug)]
 pub struct KeptMemory {
     pool: sys::CUmemoryPool,

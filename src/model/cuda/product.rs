@@ -142,7 +142,7 @@ impl Product {
         Ok(Product { library: library.clone(), plan: Mutex::new(plan), algorithm })
     }
 
-    /// Enqueues it for `rows` rows, rounded up to a multiple of [`ROWS`]; `bias` `[outputs]` where it has one.
+    /// Enqueues it for `rows` rows, rounded up to a multiple of `ROWS`; `bias` `[outputs]` where it has one.
     ///
     /// # Safety
     /// The matrices behind the addresses are as large as the product takes them to be, and live until the stream has
