@@ -26,6 +26,7 @@ mod options;
 pub mod pipeline;
 pub mod probe;
 pub mod process;
+mod processors;
 pub mod random;
 pub mod report;
 pub mod scores;

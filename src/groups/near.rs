@@ -9,7 +9,9 @@
 use super::names::{NONE, Names, number};
 use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
+use crate::processors::on_all;
 use crate::spill::{Column, ColumnWriter, Row, Sorter};
+use rayon::prelude::*;
 
 /// Hashes in a sketch.
 const SKETCH: usize = 24;
@@ -29,10 +31,16 @@ pub const NEAR_BYTES: u64 = (size_of::<Row<3>>() * SKETCH + size_of::<u64>() * (
 
 /// Rows that are gone through between two looks at whether the job goes on.
 const CHECKED: u64 = 1 << 16;
+/// Residues, and candidates, that are shared out among the processors at a time.
+const RESIDUES: usize = 1 << 22;
+const CANDIDATES: usize = 1 << 14;
 
 /// Is given the sequences of a pool in input order.
 #[derive(Default)]
 pub(super) struct Near {
+    /// Records whose sketches are not made yet, the last that were added, and their residues
+    waiting: Vec<Waiting>,
+    residues: usize,
     /// Rows of a hash, how central the record is, and its ordinal
     shared: Sorter<3>,
     /// [`SKETCH`] hashes for each record, the lowest first, filled up with the highest number
@@ -45,39 +53,67 @@ pub(super) struct Near {
     records: u32,
 }
 
+/// A record whose sketch is not made yet.
+struct Waiting {
+    /// [`folded`]
+    sequence: Vec<u8>,
+    nucleotides: bool,
+    rank: u64,
+}
+
+impl Waiting {
+    /// Its lowest hashes of the k-mers that make candidates, and its sketch.
+    fn hashes(&self) -> (Vec<u64>, Vec<u64>) {
+        let k = |(of_nucleotides, of_protein)| if self.nucleotides { of_nucleotides } else { of_protein };
+        (lowest(&self.sequence, k(SHARED)), lowest(&self.sequence, k(COMPARED)))
+    }
+}
+
 impl Near {
     pub fn add(&mut self, id: &[u8], sequence: &[u8]) -> Result<()> {
         let (sequence, nucleotides) = folded(sequence);
-        let k = |(of_nucleotides, of_protein)| if nucleotides { of_nucleotides } else { of_protein };
         let of_sequence = number(&sequence);
         self.names.keep(of_sequence, id);
         // The longest first; ties by the sequence, so that the order of the records changes nothing.
         let rank = u64::from(u32::MAX - sequence.len() as u32) << 32 | of_sequence >> 32;
-        for hash in lowest(&sequence, k(SHARED)) {
-            self.shared.push([hash, rank, u64::from(self.records)])?;
-        }
-        for hash in lowest(&sequence, k(COMPARED)).into_iter().chain(std::iter::repeat(u64::MAX)).take(SKETCH)
-        {
-            self.sketches.push(hash)?;
-        }
         self.ranks.push(rank)?;
         self.numbers.push(of_sequence)?;
-        self.records = self
-            .records
-            .checked_add(1)
-            .ok_or_else(|| Error::bad_input("groups near: allowed are up to 4,294,967,295 records"))?;
+        // short ones take memory as well
+        self.residues += sequence.len() + size_of::<Waiting>();
+        self.waiting.push(Waiting { sequence, nucleotides, rank });
+        if self.residues >= RESIDUES { self.sketch() } else { Ok(()) }
+    }
+
+    /// Makes the sketches of the records that wait for them.
+    fn sketch(&mut self) -> Result<()> {
+        let hashes: Vec<_> = on_all(|| self.waiting.par_iter().map(Waiting::hashes).collect());
+        for (Waiting { rank, .. }, (shared, sketch)) in self.waiting.iter().zip(hashes) {
+            for hash in shared {
+                self.shared.push([hash, *rank, u64::from(self.records)])?;
+            }
+            for hash in sketch.into_iter().chain(std::iter::repeat(u64::MAX)).take(SKETCH) {
+                self.sketches.push(hash)?;
+            }
+            self.records = self
+                .records
+                .checked_add(1)
+                .ok_or_else(|| Error::bad_input("groups near: allowed are up to 4,294,967,295 records"))?;
+        }
+        self.waiting.clear();
+        self.residues = 0;
         Ok(())
     }
 
     /// The group of each record; the name of one is the id of its longest record.
-    pub fn finish(self, cancel: &CancelToken) -> Result<(Column, Names)> {
+    pub fn finish(mut self, cancel: &CancelToken) -> Result<(Column, Names)> {
+        self.sketch()?;
         let (sketches, ranks, numbers) =
             (self.sketches.finish()?, self.ranks.finish()?, self.numbers.finish()?);
         let rank = |record: u32| ranks.get(u64::from(record)).unwrap_or_default();
         let mut forest = Forest((0..self.records).collect());
-        let candidates = self.shared.sort();
-        let mut center = None;
-        for (row, place) in candidates.rows()?.zip(0_u64..) {
+        let shared = self.shared.sort();
+        let (mut center, mut candidates) = (None, Vec::with_capacity(CANDIDATES));
+        for (row, place) in shared.rows()?.zip(0_u64..) {
             if place.is_multiple_of(CHECKED) {
                 cancel.check()?;
             }
@@ -85,24 +121,26 @@ impl Near {
             let record = record as u32;
             match center {
                 Some((same, center)) if same == hash => {
-                    if forest.root(center) != forest.root(record)
-                        && alike(&sketch_of(&sketches, center), &sketch_of(&sketches, record)) >= ALIKE
-                    {
-                        forest.join(center, record, rank);
+                    if forest.root(center) != forest.root(record) {
+                        candidates.push([center, record]);
                     }
                 }
                 _ => center = Some((hash, record)),
             }
+            if candidates.len() == CANDIDATES {
+                forest.join_alike(&mut candidates, &sketches, rank);
+            }
         }
+        forest.join_alike(&mut candidates, &sketches, rank);
         let mut column = ColumnWriter::default();
-        let mut shared = vec![false; self.records as usize];
+        let mut in_group = vec![false; self.records as usize];
         for record in 0..self.records {
             let root = forest.root(record);
-            shared[root as usize] |= root != record;
+            in_group[root as usize] |= root != record;
         }
         for record in 0..self.records {
             let root = forest.root(record);
-            let group = numbers.get(u64::from(root)).filter(|_| shared[root as usize]);
+            let group = numbers.get(u64::from(root)).filter(|_| in_group[root as usize]);
             column.push(group.unwrap_or(NONE))?;
         }
         Ok((column.finish()?, self.names))
@@ -174,6 +212,20 @@ impl Forest {
             record = above;
         }
         record
+    }
+
+    /// Joins those of the pairs that are alike, and forgets the pairs.
+    fn join_alike(&mut self, pairs: &mut Vec<[u32; 2]>, sketches: &Column, rank: impl Fn(u32) -> u64) {
+        let are_alike = |pair: &[u32; 2]| {
+            let [a, b] = pair.map(|record| sketch_of(sketches, record));
+            alike(&a, &b) >= ALIKE
+        };
+        let told: Vec<bool> = on_all(|| pairs.par_iter().map(are_alike).collect());
+        for ([a, b], alike) in pairs.drain(..).zip(told) {
+            if alike {
+                self.join(a, b, &rank);
+            }
+        }
     }
 
     fn join(&mut self, a: u32, b: u32, rank: impl Fn(u32) -> u64) {

@@ -2,16 +2,14 @@
 
 use super::{HELD_BYTES, failed, write};
 use crate::error::Result;
+use crate::processors::on_all;
 use rayon::slice::ParallelSliceMut;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
-use std::thread::available_parallelism;
 
 /// A row; rows are in the order of their first number, then of the second, and so on.
 pub type Row<const N: usize> = [u64; N];
@@ -25,18 +23,9 @@ const HELD_OF_A_RUN: usize = 1 << 12;
 /// From so many rows on a sort is worth the threads.
 const PARALLEL_ROWS: usize = 1 << 16;
 
-/// Sorts on all processors that are granted. (rayon's own pool is held to one thread for the sake of products.)
+/// Sorts on all processors that are granted.
 pub fn sort<T: Ord + Send>(rows: &mut [T]) {
-    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
-    let pool = || {
-        let threads = available_parallelism().map_or(1, usize::from);
-        ThreadPoolBuilder::new().num_threads(threads).thread_name(|_| "sort".to_string()).build().ok()
-    };
-    let pool = if rows.len() < PARALLEL_ROWS { None } else { POOL.get_or_init(pool).as_ref() };
-    match pool {
-        Some(pool) => pool.install(|| rows.par_sort_unstable()),
-        None => rows.sort_unstable(),
-    }
+    if rows.len() < PARALLEL_ROWS { rows.sort_unstable() } else { on_all(|| rows.par_sort_unstable()) }
 }
 
 /// Takes rows in any order.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// From the ground up. A folder imports from the lines above its own, never from its own line or below.
 const LAYERS: &[&[&str]] = &[
-    &["digest", "error", "options", "process", "random"],
+    &["digest", "error", "options", "process", "processors", "random"],
     &["cancel"],
     // tests alone
     &["fuzz"],
