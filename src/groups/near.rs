@@ -31,16 +31,16 @@ pub const NEAR_BYTES: u64 = (size_of::<Row<3>>() * SKETCH + size_of::<u64>() * (
 
 /// Rows that are gone through between two looks at whether the job goes on.
 const CHECKED: u64 = 1 << 16;
-/// Residues, and candidates, that are shared out among the processors at a time.
-const RESIDUES: usize = 1 << 22;
+/// Bytes of waiting records, and candidates, that are shared out among the processors at a time.
+const WAITING_BYTES: usize = 4 << 20;
 const CANDIDATES: usize = 1 << 14;
 
 /// Is given the sequences of a pool in input order.
 #[derive(Default)]
 pub(super) struct Near {
-    /// Records whose sketches are not made yet, the last that were added, and their residues
+    /// Records whose sketches are not made yet, the last that were added, and the bytes that they take
     waiting: Vec<Waiting>,
-    residues: usize,
+    waiting_bytes: usize,
     /// Rows of a hash, how central the record is, and its ordinal
     shared: Sorter<3>,
     /// [`SKETCH`] hashes for each record, the lowest first, filled up with the highest number
@@ -78,10 +78,9 @@ impl Near {
         let rank = u64::from(u32::MAX - sequence.len() as u32) << 32 | of_sequence >> 32;
         self.ranks.push(rank)?;
         self.numbers.push(of_sequence)?;
-        // short ones take memory as well
-        self.residues += sequence.len() + size_of::<Waiting>();
+        self.waiting_bytes += sequence.len() + size_of::<Waiting>();
         self.waiting.push(Waiting { sequence, nucleotides, rank });
-        if self.residues >= RESIDUES { self.sketch() } else { Ok(()) }
+        if self.waiting_bytes >= WAITING_BYTES { self.sketch() } else { Ok(()) }
     }
 
     /// Makes the sketches of the records that wait for them.
@@ -100,7 +99,7 @@ impl Near {
                 .ok_or_else(|| Error::bad_input("groups near: allowed are up to 4,294,967,295 records"))?;
         }
         self.waiting.clear();
-        self.residues = 0;
+        self.waiting_bytes = 0;
         Ok(())
     }
 

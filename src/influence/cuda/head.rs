@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::influence::Estimator;
 use crate::launch;
 use crate::model::cuda::{
-    CudaEncoder, CudaFunction, Gpu, Memory, Norm, Orientation, Outputs, Product, row_blocks,
+    Choice, CudaEncoder, CudaFunction, Gpu, Memory, Norm, Orientation, Outputs, Product, row_blocks,
 };
 use crate::model::{MlmHead, Model, Numbers};
 
@@ -70,8 +70,10 @@ impl<'m> CudaHead<'m> {
         let MlmHead { hidden_size: d, vocabulary, .. } = model.head;
         let rows = |columns: usize| gpu.zeros(4 * columns * HEAD_ROWS);
         let all = |columns: usize| gpu.zeros(4 * columns * encoder.capacity);
+        // small beside the encoder's, and loaded anew for each job
         let product = |outputs, inputs, orientation, written| {
-            Product::new(&encoder.library, (outputs, inputs), Numbers::F32, orientation, written)
+            let shape = (outputs, inputs);
+            Product::new(&encoder.library, shape, Numbers::F32, orientation, written, Choice::First)
         };
         let module = gpu.kernels(include_bytes!(concat!(env!("OUT_DIR"), "/influence.fatbin")))?;
         let kernel = |name: &str| gpu.kernel(&module, name);

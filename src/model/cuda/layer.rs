@@ -1,7 +1,7 @@
 //! The weights of an encoder's layers on a GPU, and what computes with them.
 
 use super::device::{Gpu, Memory};
-use super::product::{Library, Orientation, Outputs, Product};
+use super::product::{Choice, Library, Orientation, Outputs, Product};
 use crate::error::{Error, Result};
 use crate::model::architecture::Architecture;
 use crate::model::kernels::LayerNorm;
@@ -145,7 +145,8 @@ impl Products {
     ) -> Result<Products> {
         let (d, inner) = (architecture.dimensions.hidden_size, architecture.dimensions.intermediate_size);
         let product = |outputs, inputs, written| {
-            Product::new(library, (outputs, inputs), numbers, Orientation::OutputRows, written)
+            let orientation = Orientation::OutputRows;
+            Product::new(library, (outputs, inputs), numbers, orientation, written, Choice::Fastest)
         };
         Ok(Products {
             qkv: product(3 * d, d, Outputs::Biased)?,

@@ -14,7 +14,7 @@ pub use batch::{Placed, Staging};
 pub use device::{CudaPlacement, Gpu, KeptMemory, Memory};
 pub use encoder::CudaEncoder;
 pub use layer::Norm;
-pub use product::{Orientation, Outputs, Product};
+pub use product::{Choice, Orientation, Outputs, Product};
 
 pub use candle_core::cuda_backend::cudarc::driver::{CudaFunction, LaunchConfig, PushKernelArg};
 

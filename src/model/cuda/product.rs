@@ -57,6 +57,15 @@ impl Outputs {
     }
 }
 
+/// How the algorithm of a product is chosen; both give the same bits.
+#[derive(Clone, Copy, Debug)]
+pub enum Choice {
+    /// The library's first choice
+    First,
+    /// The [fastest](super::trial) on this card, found by timing. Whoever asks has the GPU's turn
+    Fastest,
+}
+
 /// cuBLASLt on one GPU.
 pub struct Library {
     pub(super) gpu: Arc<Gpu>,
@@ -122,22 +131,26 @@ pub(super) struct Addresses {
 unsafe impl Send for Plan {}
 
 impl Product {
-    /// A product with a weight of so many outputs and inputs. The caller has the GPU's turn.
+    /// A product with a weight of so many outputs and inputs.
     pub fn new(
         library: &Arc<Library>,
         (outputs, inputs): (usize, usize),
         numbers: Numbers,
         orientation: Orientation,
         written: Outputs,
+        choice: Choice,
     ) -> Result<Product> {
         let plan = Plan::new(Shape { outputs, inputs, numbers, written }, orientation)?;
         let candidates = plan.candidates(library)?;
-        let algorithm = match trial::fastest(library, &plan, &candidates) {
-            Err(error) if error.code == Code::OutOfMemory => {
-                log::debug!("no memory to try algorithms of products in: {error}");
-                candidates[0]
-            }
-            found => found?,
+        let algorithm = match choice {
+            Choice::First => candidates[0],
+            Choice::Fastest => match trial::fastest(library, &plan, &candidates) {
+                Err(error) if error.code == Code::OutOfMemory => {
+                    log::debug!("no memory to try algorithms of products in: {error}");
+                    candidates[0]
+                }
+                found => found?,
+            },
         };
         Ok(Product { library: library.clone(), plan: Mutex::new(plan), algorithm })
     }

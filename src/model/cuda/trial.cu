@@ -2,9 +2,6 @@
 
 #include <cuda_bf16.h>
 
-static __device__ __forceinline__ void write(float* p, float v) { *p = v; }
-static __device__ __forceinline__ void write(__nv_bfloat16* p, float v) { *p = __float2bfloat16_rn(v); }
-
 // Numbers from -1/2 to 1/2 that follow from their places and the seed.
 template <class T>
 __device__ __forceinline__ void noise(T* values, size_t count, unsigned seed) {
@@ -13,7 +10,7 @@ __device__ __forceinline__ void noise(T* values, size_t count, unsigned seed) {
         unsigned x = (unsigned)i * 2654435761u + seed;
         x = (x ^ (x >> 16)) * 0x85ebca6bu;
         x = (x ^ (x >> 13)) * 0xc2b2ae35u;
-        write(values + i, (x ^ (x >> 16)) * 0x1p-32f - 0.5f);
+        values[i] = T((x ^ (x >> 16)) * 0x1p-32f - 0.5f);
     }
 }
 

@@ -68,14 +68,13 @@ pub(super) fn fastest(library: &Library, plan: &Plan, candidates: &[Algorithm]) 
             *shortest = shortest.min(trial.milliseconds(algorithm)?);
         }
     }
-    let (first, mut fastest) = (fits[0].0, fits[0]);
-    for fit in &fits {
-        fastest = if fit.0 < fastest.0 { *fit } else { fastest };
-    }
+    let first = fits[0];
+    let fastest = fits.iter().fold(first, |fastest, fit| if fit.0 < fastest.0 { *fit } else { fastest });
     log::debug!(
-        "a product of {:?}: {:.3} ms for {PLANNED_ROWS} rows, {first:.3} by the library's first choice; {} of {} algorithms give the same bits",
+        "a product of {:?}: {:.3} ms for {PLANNED_ROWS} rows, {:.3} by the library's first choice; {} of {} algorithms give the same bits",
         plan.shape,
         fastest.0,
+        first.0,
         fits.len(),
         candidates.len(),
     );
