@@ -62,7 +62,7 @@ impl Outputs {
 pub enum Choice {
     /// The library's first choice
     First,
-    /// The [fastest](super::trial) on this card, found by timing. Whoever asks has the GPU's turn
+    /// The fastest on this card, found by timing. Whoever asks has the GPU's turn
     Fastest,
 }
 
